@@ -1,0 +1,1 @@
+"""Measuring on this device: every cell in a fresh process."""

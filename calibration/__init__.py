@@ -1,0 +1,1 @@
+"""Quantisation, pruning and distillation, each behind an accuracy gate."""

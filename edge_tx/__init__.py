@@ -1,0 +1,38 @@
+"""Export transformer models to the edge, prove them, and run them anywhere without torch."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_tx.bundle import Bundle
+    from edge_tx.errors import EdgeTxError, TruncationWarning
+    from edge_tx.exporters.pipeline import export
+    from edge_tx.runtimes.model import Model, load
+
+__version__ = "0.1.0"
+
+# Imported when first used: `import edge_tx` costs a few milliseconds and no vendor's package.
+_HOMES = {
+    "Bundle": "edge_tx.bundle",
+    "EdgeTxError": "edge_tx.errors",
+    "Model": "edge_tx.runtimes.model",
+    "TruncationWarning": "edge_tx.errors",
+    "export": "edge_tx.exporters.pipeline",
+    "load": "edge_tx.runtimes.model",
+}
+
+__all__ = ["Bundle", "EdgeTxError", "Model", "TruncationWarning", "__version__", "export", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edge_tx' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,244 @@
+"""The backends: one row each, imported on first use.
+
+A backend is added by a row here, or by another package through the entry-point group
+``edge_tx.backends`` (an entry point that loads to a :class:`Backend`). Nothing else in
+edge_tx asks for a backend's name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from edge_tx.errors import InvalidConfig, MissingDependency, UnknownName
+from edge_tx.tensors import Array, TensorSpec
+
+__all__ = [
+    "Backend",
+    "Placement",
+    "Session",
+    "SessionConfig",
+    "available",
+    "find",
+    "known",
+    "open_session",
+    "resolve",
+]
+
+ENTRY_POINT_GROUP = "edge_tx.backends"
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a session runs, as the vendor's runtime reports it after opening.
+
+    Attributes:
+        backend: Name of the backend row.
+        device: What the session was opened on, e.g. ``"cpu"`` or ``"cuda"``.
+        provider: The vendor's own name for what executes, e.g. ``"CPUExecutionProvider"``.
+        threads: Intra-op CPU threads the session uses for one call.
+        streams: Calls it is laid out to run at the same time.
+        runtime: Vendor runtime and version, e.g. ``"onnxruntime 1.32.0"``.
+    """
+
+    backend: str
+    device: str
+    provider: str
+    threads: int
+    streams: int
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """How to open a graph.
+
+    Attributes:
+        device: A device of the backend's row, or ``"auto"`` for the row's first.
+        threads: CPU threads of one call.
+        streams: Calls that will be made at the same time from different threads; a session
+            must be safe for more, but may lay itself out for this many.
+        options: The vendor's own settings, passed through as they are.
+    """
+
+    device: str = "auto"
+    threads: int = 1
+    streams: int = 1
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "streams"):
+            if getattr(self, name) < 1:
+                raise InvalidConfig(f"{name} must be 1 or more, not {getattr(self, name)}")
+
+
+class Session(Protocol):
+    """An open graph. Safe to share between threads."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What :meth:`run` takes."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What :meth:`run` returns."""
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs the graph once.
+
+        Args:
+            feeds: Arrays by input name; checked by :func:`edge_tx.tensors.check_feeds`.
+
+        Returns:
+            Arrays by output name, owned by the caller.
+
+        Raises:
+            FeedMismatch: The arrays do not fit.
+            SessionFailed: The vendor's runtime failed, or the session is closed.
+        """
+
+    def placement(self) -> Placement:
+        """Says what ran where, as read back from the vendor's runtime."""
+
+    def close(self) -> None:
+        """Frees the graph. Closing twice is allowed; running afterwards is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One row of the table of backends.
+
+    Attributes:
+        name: What users write: ``--to onnx``, ``backend="onnx"``.
+        title: What reports print.
+        modules: Vendor modules that can run it, the preferred one first.
+        install: The command that installs one of them.
+        suffixes: Endings of a graph's entry file.
+        devices: Devices it can be asked for, the default first.
+        precisions: Precisions a graph of it may have.
+        dynamic_shapes: Whether one graph takes every batch and sequence length.
+        session: ``"module:function"`` called as ``(entry: Path, config) -> Session``.
+        exporter: ``"module:function"``, see :mod:`edge_tx.exporters`; empty if it has none.
+        quantizer: ``"module:function"``, see :mod:`edge_tx.calibration`; empty if it has none.
+    """
+
+    name: str
+    title: str
+    modules: tuple[str, ...]
+    install: str
+    suffixes: tuple[str, ...]
+    devices: tuple[str, ...]
+    precisions: tuple[str, ...]
+    dynamic_shapes: bool
+    session: str
+    exporter: str = ""
+    quantizer: str = ""
+
+    @property
+    def module(self) -> str | None:
+        """The preferred vendor module that is installed, or None."""
+        return next((m for m in self.modules if _is_installed(m)), None)
+
+
+_BUILT_IN = (
+    Backend(
+        name="onnx",
+        title="ONNX Runtime",
+        modules=("onnxruntime",),
+        install="pip install onnxruntime",
+        suffixes=(".onnx",),
+        devices=("cpu", "cuda", "tensorrt"),
+        precisions=("fp32",),
+        dynamic_shapes=True,
+        session="edge_tx.runtimes.onnx:open_session",
+        exporter="edge_tx.exporters.onnx:export",
+    ),
+    Backend(
+        name="fake",
+        title="Fake (for tests)",
+        modules=("numpy",),
+        install="pip install numpy",
+        suffixes=(".fake.json",),
+        devices=("cpu",),
+        precisions=("fp32",),
+        dynamic_shapes=True,
+        session="edge_tx.runtimes.fake:open_session",
+    ),
+)
+
+
+@cache
+def known() -> Mapping[str, Backend]:
+    """All rows by name: the built-in ones, then those of installed plug-ins.
+
+    Raises:
+        InvalidConfig: A plug-in's entry point is not a row, or takes a name already taken.
+    """
+    rows = {row.name: row for row in _BUILT_IN}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        row = point.load()
+        if not isinstance(row, Backend):
+            raise InvalidConfig(f"plug-in '{point.value}' is not an edge_tx.backends.Backend")
+        if row.name in rows:
+            raise InvalidConfig(f"plug-in '{point.value}' takes the name '{row.name}' again")
+        rows[row.name] = row
+    return rows
+
+
+def find(name: str) -> Backend:
+    """Looks a backend up by name.
+
+    Raises:
+        UnknownName: There is none of that name.
+    """
+    try:
+        return known()[name]
+    except KeyError:
+        raise UnknownName("backend", name, known()) from None
+
+
+def available() -> tuple[Backend, ...]:
+    """The backends whose vendor module is installed here."""
+    return tuple(row for row in known().values() if row.module is not None)
+
+
+def open_session(backend: str, entry: Path, config: SessionConfig | None = None) -> Session:
+    """Opens a graph file in its backend.
+
+    Args:
+        backend: Name of the backend.
+        entry: The graph's entry file; files that belong to it lie beside it.
+        config: How to open it.
+
+    Raises:
+        UnknownName: No such backend, or no such device in it.
+        MissingDependency: The vendor's module is not installed.
+        DeviceUnavailable: The device that was asked for is not here.
+        SessionFailed: The vendor's runtime refuses the graph.
+    """
+    row = find(backend)
+    config = config or SessionConfig()
+    if config.device != "auto" and config.device not in row.devices:
+        raise UnknownName(f"device of {row.name}", config.device, row.devices)
+    if row.module is None:
+        raise MissingDependency(row.modules[0], f"running {row.name} graphs", row.install)
+    return cast(Session, resolve(row.session)(entry, config))
+
+
+def resolve(dotted: str) -> Callable[..., Any]:
+    """Imports what a row names as ``"module:function"``."""
+    module, _, name = dotted.partition(":")
+    return cast(Callable[..., Any], getattr(importlib.import_module(module), name))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,114 @@
+"""Names, types and shapes of a graph's inputs and outputs."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_tx.errors import FeedMismatch
+
+__all__ = ["Array", "DType", "TensorSpec", "check_feeds"]
+
+Array = npt.NDArray[Any]
+
+
+class DType(enum.Enum):
+    """Element types that a graph's input or output may have."""
+
+    BOOL = "bool"
+    INT8 = "int8"
+    UINT8 = "uint8"
+    INT32 = "int32"
+    INT64 = "int64"
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The numpy dtype of the same name."""
+        return np.dtype(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a graph.
+
+    Attributes:
+        name: The name it is fed or read by.
+        dtype: Element type.
+        shape: Integers are fixed, strings symbolic: ``("batch", "seq", 384)``. The same
+            symbol means the same number in every tensor of one call.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype.value}[{', '.join(map(str, self.shape))}]"
+
+
+def check_feeds(specs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Checks arrays against a graph's inputs and converts them where that loses nothing.
+
+    Integer arrays are converted between integer types when every value fits. Everything
+    else must already have the right type.
+
+    Args:
+        specs: The graph's inputs.
+        feeds: Arrays by input name.
+
+    Returns:
+        Arrays by input name, in the graph's order, C-contiguous and of the graph's types.
+
+    Raises:
+        FeedMismatch: Names, ranks, sizes or types do not fit; lists every problem.
+    """
+    problems = [f"no input named '{name}'" for name in feeds.keys() - {s.name for s in specs}]
+    ready: dict[str, Array] = {}
+    sizes: dict[str, int] = {}
+    for spec in specs:
+        if spec.name not in feeds:
+            problems.append(f"'{spec.name}' is missing")
+            continue
+        array = np.asarray(feeds[spec.name])
+        problem = _shape_problem(spec, array.shape, sizes)
+        if problem is None:
+            array, problem = _converted(spec, array)
+        if problem is not None:
+            problems.append(problem)
+        ready[spec.name] = array
+    if problems:
+        wanted = "; ".join(map(str, specs))
+        raise FeedMismatch(f"{'; '.join(sorted(problems))} (the graph takes {wanted})")
+    return ready
+
+
+def _shape_problem(spec: TensorSpec, shape: tuple[int, ...], sizes: dict[str, int]) -> str | None:
+    if len(shape) != len(spec.shape):
+        return f"'{spec.name}' has shape {shape}, not {len(spec.shape)} dimensions"
+    for wanted, got in zip(spec.shape, shape, strict=True):
+        expected = sizes.setdefault(wanted, got) if isinstance(wanted, str) else wanted
+        if got != expected:
+            return f"'{spec.name}' has shape {shape}: {wanted} must be {expected}, not {got}"
+        if got == 0:
+            return f"'{spec.name}' has shape {shape}: {wanted} is empty"
+    return None
+
+
+def _converted(spec: TensorSpec, array: Array) -> tuple[Array, str | None]:
+    dtype = spec.dtype.numpy
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array), None
+    if array.dtype.kind in "iu" and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if limits.min <= array.min() and array.max() <= limits.max:
+            return np.ascontiguousarray(array, dtype=dtype), None
+        return array, f"'{spec.name}' holds values outside {dtype}"
+    return array, f"'{spec.name}' is {array.dtype}, not {dtype}"

@@ -1,0 +1,1 @@
+"""From a checkpoint to graphs. Needs the ``export`` extra: torch, transformers, optimum."""

@@ -1,0 +1,1 @@
+"""What ships to the device: sessions and the model. No torch, no transformers, no onnx."""
