@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
+    from edge_tx.device import DeviceInfo
     from edge_tx.errors import EdgeTxError, TruncationWarning
     from edge_tx.exporters.pipeline import export
+    from edge_tx.report import Report
     from edge_tx.runtimes.model import Model, load
 
 __version__ = "0.1.0"
@@ -16,14 +18,26 @@ __version__ = "0.1.0"
 # Imported when first used: `import edge_tx` costs a few milliseconds and no vendor's package.
 _HOMES = {
     "Bundle": "edge_tx.bundle",
+    "DeviceInfo": "edge_tx.device",
     "EdgeTxError": "edge_tx.errors",
     "Model": "edge_tx.runtimes.model",
+    "Report": "edge_tx.report",
     "TruncationWarning": "edge_tx.errors",
     "export": "edge_tx.exporters.pipeline",
     "load": "edge_tx.runtimes.model",
 }
 
-__all__ = ["Bundle", "EdgeTxError", "Model", "TruncationWarning", "__version__", "export", "load"]
+__all__ = [
+    "Bundle",
+    "DeviceInfo",
+    "EdgeTxError",
+    "Model",
+    "Report",
+    "TruncationWarning",
+    "__version__",
+    "export",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -126,6 +126,8 @@ class Backend:
         session: ``"module:function"`` called as ``(entry: Path, config) -> Session``.
         exporter: ``"module:function"``, see :mod:`edge_tx.exporters`; empty if it has none.
         quantizer: ``"module:function"``, see :mod:`edge_tx.calibration`; empty if it has none.
+        builder: ``"module:function"`` called as ``(bundle, graph, options) -> Built``, for
+            graphs that are built on the device before they run; empty if they run as they are.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Backend:
     session: str
     exporter: str = ""
     quantizer: str = ""
+    builder: str = ""
 
     @property
     def module(self) -> str | None:
@@ -158,6 +161,56 @@ _BUILT_IN = (
         dynamic_shapes=True,
         session="edge_tx.runtimes.onnx:open_session",
         exporter="edge_tx.exporters.onnx:export",
+    ),
+    Backend(
+        name="openvino",
+        title="OpenVINO",
+        modules=("openvino",),
+        install="pip install openvino",
+        suffixes=(".xml",),
+        devices=("cpu", "gpu", "npu"),
+        precisions=("fp32", "fp16"),
+        dynamic_shapes=True,
+        session="edge_tx.runtimes.openvino:open_session",
+        exporter="edge_tx.exporters.openvino:export",
+    ),
+    Backend(
+        name="tflite",
+        title="TFLite",
+        modules=("ai_edge_litert", "tflite_runtime"),
+        install="pip install ai-edge-litert",
+        suffixes=(".tflite",),
+        devices=("cpu",),
+        precisions=("fp32",),
+        dynamic_shapes=False,
+        session="edge_tx.runtimes.tflite:open_session",
+        exporter="edge_tx.exporters.tflite:export",
+    ),
+    Backend(
+        name="tensorrt",
+        title="TensorRT",
+        modules=("tensorrt",),
+        install="pip install tensorrt (on a Jetson: apt install python3-libnvinfer)",
+        suffixes=(".onnx",),
+        devices=("cuda",),
+        precisions=("fp32", "fp16"),
+        dynamic_shapes=True,
+        session="edge_tx.runtimes.tensorrt:open_session",
+        exporter="edge_tx.exporters.tensorrt:export",
+        builder="edge_tx.runtimes.tensorrt_engines:build",
+    ),
+    Backend(
+        name="tensorrt_rtx",
+        title="TensorRT-RTX",
+        modules=("tensorrt_rtx", "tensorrt_rtx_bindings"),
+        install="pip install 'edge-tx[tensorrt-rtx]'",
+        suffixes=(".onnx",),
+        devices=("cuda",),
+        precisions=("fp32", "fp16"),
+        dynamic_shapes=True,
+        session="edge_tx.runtimes.tensorrt:open_rtx_session",
+        exporter="edge_tx.exporters.tensorrt:export",
+        builder="edge_tx.runtimes.tensorrt_engines:build",
     ),
     Backend(
         name="fake",

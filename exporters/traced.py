@@ -67,11 +67,14 @@ class ExportOptions:
         precision: One of the backend row's precisions.
         route: Name of a route of that exporter, or empty for the table's choice.
         opset: ONNX opset; 0 for the exporter's default.
+        buckets: ``(batch, tokens)`` of each fixed shape, for backends without dynamic shapes;
+            empty for the exporter's default.
     """
 
     precision: str = "fp32"
     route: str = ""
     opset: int = 0
+    buckets: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ __all__ = ["TASKS", "Result", "Task", "TaskRow", "create", "find"]
 class Result(Protocol):
     """What a user gets for one input: a frozen dataclass."""
 
-    truncated: int
-    """Tokens of the input that the model did not see."""
+    @property
+    def truncated(self) -> int:
+        """Tokens of the input that the model did not see."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that :mod:`json` can write."""

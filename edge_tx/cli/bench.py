@@ -1,0 +1,110 @@
+"""``edge-tx bench``: load time, latency, throughput and memory on this device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_tx.cli import reading
+from edge_tx.cli.screen import Screen, facts, grid, output_options
+from edge_tx.cli.suggesting import backend_names
+from edge_tx.errors import MissingDependency, SessionFailed
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from edge_tx.report import Report, ReportRow
+
+
+@click.command("bench")
+@click.argument("bundle", type=click.Path())
+@click.option("--graph", "graphs", multiple=True, help="Only this graph; several times for more.")
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    shell_complete=backend_names,
+    help="Only graphs of this backend; auto is every backend.",
+)
+@click.option("--device", default="auto", show_default=True, help="Device to run on.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads; by default the cores this process may use.",
+)
+@click.option(
+    "--file", "path", type=click.Path(), help="Inputs, one a line; by default the golden ones."
+)
+@click.option(
+    "--option",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the task, e.g. top_k=3. May be given several times.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Time to spend on single calls, and again on lists.",
+)
+@output_options
+def command(
+    bundle: str,
+    graphs: tuple[str, ...],
+    backend: str,
+    device: str,
+    threads: int | None,
+    path: str | None,
+    pairs: tuple[str, ...],
+    seconds: float,
+    screen: Screen,
+) -> None:
+    """Measure load time, latency, throughput and memory here.
+
+    Every graph is measured in a fresh process: the first answer cold, then the first input
+    again and again, then all of them as a list. With --json every sample is kept.
+    """
+    from edge_tx.bench.runner import Plan, run
+
+    plan = Plan(
+        graphs=graphs,
+        backend=backend,
+        device=device,
+        threads=threads,
+        inputs=tuple(reading.from_path(path, "auto")) if path else (),
+        options=tuple(reading.options(pairs).items()),
+        seconds=seconds,
+    )
+    with screen.stages() as progress:
+        report = run(bundle, plan, lambda name, *steps: progress(f"measuring {name}", *steps))
+    screen.result(json.loads(report.to_json()), *_rendered(report))
+    _raise_if_bad(report.rows)
+
+
+def _rendered(report: Report) -> list[RenderableType]:
+    """Graphs side by side and measures below each other: that fits 80 columns."""
+    from edge_tx.report import COLUMNS
+
+    measures = [c for c in COLUMNS if c.title != "graph" and any(map(c.show, report.rows))]
+    names = [row.graph for row in report.rows]
+    lines = [(c.title, *map(c.show, report.rows)) for c in measures]
+    context = report.context
+    about = {
+        "model": f"{context.model} ({context.task})",
+        "device": context.device["cpu"]["model"],
+        "versions": ", ".join(f"{name} {number}" for name, number in context.versions.items()),
+    }
+    return [facts(about), "", grid(("", *names), lines, right=" ".join(names))]
+
+
+def _raise_if_bad(rows: Sequence[ReportRow]) -> None:
+    for row in rows:
+        if row.status == "failed":
+            raise SessionFailed(f"measuring {row.graph} failed: {row.note}")
+    if rows and all(row.status == "skipped" for row in rows):
+        raise MissingDependency("a backend", "measuring this bundle", rows[0].note)

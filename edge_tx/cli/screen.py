@@ -1,0 +1,169 @@
+"""Where a verb writes: results to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+__all__ = ["Progress", "Screen", "facts", "grid", "human_bytes", "output_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Progress(Protocol):
+    """Told which stage of a long job begins."""
+
+    def __call__(self, name: str, done: int = 0, total: int = 0, /) -> None:
+        """A stage begins, and ``done`` of ``total`` are over; 0 of 0 if that is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """How a verb talks to the user.
+
+    Attributes:
+        json: Results as JSON instead of tables.
+        quiet: No progress and no remarks; warnings and errors stay.
+    """
+
+    json: bool = False
+    quiet: bool = False
+
+    def result(self, record: Mapping[str, Any], *rendered: RenderableType) -> None:
+        """Writes one result to stdout: the record as JSON, or its rendering."""
+        if self.json:
+            click.echo(json.dumps(record, ensure_ascii=False, indent=2))
+            return
+        console = _console(sys.stdout)
+        with console.capture() as capture:
+            for part in rendered:
+                console.print(part)
+        lines = capture.get().splitlines()
+        print(*(line.rstrip() for line in lines), sep="\n")  # rich fills lines up with blanks
+
+    def remark(self, text: str) -> None:
+        """Writes a remark to stderr."""
+        if not self.quiet:
+            _console(sys.stderr).print(text, style="dim", markup=False, highlight=False)
+
+    @contextmanager
+    def stages(self) -> Iterator[Progress]:
+        """Shows the stages of a long job on stderr, each with its time when it is over.
+
+        Yields:
+            A function to call when a stage begins: with its name, and where it is known how
+            many stages are done and of how many.
+        """
+        if self.quiet:
+            yield _say_nothing
+            return
+        console = _console(sys.stderr)
+        with console.status("", spinner="line") as status:
+            stages = _Stages(console, status.update)
+            yield stages.begin
+            stages.end()
+
+
+def _say_nothing(_name: str, _done: int = 0, _total: int = 0, /) -> None:
+    pass
+
+
+class _Stages:
+    """Prints a stage with its time when the next begins."""
+
+    def __init__(self, console: Console, update: Callable[[str], None]) -> None:
+        self._console = console
+        self._update = update
+        self._name = ""
+        self._began = 0.0
+
+    def begin(self, name: str, done: int = 0, total: int = 0, /) -> None:
+        self.end()
+        if done < total or not total:  # the call after the last stage only ends it
+            self._name, self._began = name, time.perf_counter()
+            self._update(f"{name} ({done + 1}/{total})" if total else name)
+
+    def end(self) -> None:
+        if self._name:
+            seconds = time.perf_counter() - self._began
+            self._console.print(
+                f"{seconds:6.1f} s  {self._name}", style="dim", markup=False, highlight=False
+            )
+            self._name = ""
+
+
+def output_options(verb: F) -> F:
+    """Gives a verb ``--json`` and ``--quiet``, and calls it with a :class:`Screen`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
+    @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no remarks.")
+    @functools.wraps(verb)
+    def with_screen(*args: Any, as_json: bool, quiet: bool, **kwargs: Any) -> Any:
+        return verb(*args, screen=Screen(as_json, quiet), **kwargs)
+
+    return with_screen  # type: ignore[return-value]
+
+
+def facts(rows: Mapping[str, object]) -> Table:
+    """A table of names and values; rows with nothing to say are left out."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        if value not in ("", None, ()):
+            table.add_row(_plain(name), _plain(value))
+    return table
+
+
+def grid(columns: Sequence[str], rows: Sequence[Sequence[object]], right: str = "") -> Table:
+    """A table with a head.
+
+    Args:
+        columns: Their names.
+        rows: Cells by row.
+        right: Names of the columns that are set flush right, separated by blanks.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right.split() else "left")
+    for row in rows:
+        table.add_row(*map(_plain, row))
+    return table
+
+
+def human_bytes(count: float) -> str:
+    """A size in decimal units, as disks and downloads are sold: ``"90.4 MB"``."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _plain(value: object) -> RenderableType:
+    from rich.text import Text
+
+    return value if isinstance(value, Text) else Text(str(value))
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, soft_wrap=False)

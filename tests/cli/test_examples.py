@@ -1,0 +1,39 @@
+"""The examples run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def test_quickstart(fake_bundle: Callable[..., Path]) -> None:
+    bundle = fake_bundle("sentence-embedding")
+    command = [sys.executable, str(EXAMPLES / "quickstart.py"), str(bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4
+    assert "on cpu" in done.stdout
+
+
+def test_every_example_is_listed() -> None:
+    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    names = [p.name for p in EXAMPLES.iterdir() if p.name not in ("README.md", "__pycache__")]
+    assert [name for name in names if f"`{name}`" not in listed] == []
+
+
+@pytest.mark.export
+def test_demo_ends_with_a_table(minilm_path: Path, tmp_path: Path) -> None:
+    assert minilm_path.is_dir()
+    command = [sys.executable, str(EXAMPLES / "demo.py"), "--quick", "--work", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    table = done.stdout[done.stdout.rindex("$ edge-tx bench") :]
+    for measure in ("MB", "max error", "load ms", "first ms", "p50 ms", "p99 ms", "per second"):
+        assert measure in table

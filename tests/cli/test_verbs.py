@@ -1,0 +1,146 @@
+"""The verbs beside ``run``: inspect, verify, pack, doctor and the lists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_tx import backends
+from edge_tx.cli.app import VERBS
+
+Bundle = Callable[..., Path]
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def bundle(fake_bundle: Bundle) -> Path:
+    return fake_bundle("text-classification")
+
+
+def flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+class TestInspect:
+    def test_shows_what_matters(self, bundle: Path, edge_tx: Call) -> None:
+        done = edge_tx("inspect", bundle)
+        assert done.code == 0
+        for said in ("text-classification", "cats", "bad, good", "fake-fp32", "int64[batch, seq]"):
+            assert said in done.out
+
+    def test_fits_80_columns_without_trailing_blanks(self, bundle: Path, edge_tx: Call) -> None:
+        lines = edge_tx("inspect", bundle).out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert [line for line in lines if line != line.rstrip()] == []
+
+    def test_json_is_the_manifest(self, bundle: Path, edge_tx: Call) -> None:
+        record = json.loads(edge_tx("inspect", "--json", bundle).out)
+        assert record == json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+
+    def test_names_are_not_markup(self, fake_bundle: Bundle, edge_tx: Call) -> None:
+        done = edge_tx("inspect", fake_bundle("text-classification", "[b]x[/b]"))
+        assert "[b]x[/b]" in done.out.replace("\n" + " " * 16, "")
+
+
+class TestVerify:
+    def test_says_ok(self, bundle: Path, edge_tx: Call) -> None:
+        done = edge_tx("verify", bundle)
+        assert done.code == 0
+        assert "3 files are as the manifest says" in done.out
+        assert "hashing 3 files" in done.err
+
+    def test_quiet_shows_no_progress(self, bundle: Path, edge_tx: Call) -> None:
+        assert edge_tx("verify", "--quiet", bundle).err == ""
+
+    def test_json(self, bundle: Path, edge_tx: Call) -> None:
+        record = json.loads(edge_tx("verify", "--json", bundle).out)
+        [graph] = record["graphs"]
+        assert (record["files"], graph["graph"], graph["verdict"]) == (3, "fake-fp32", "ok")
+
+    @pytest.mark.parametrize("file", ["tokenizer.json", "graphs/fake-fp32/model.fake.json"])
+    def test_flipped_byte_is_found(self, bundle: Path, edge_tx: Call, file: str) -> None:
+        flip_a_byte(bundle / file)
+        done = edge_tx("verify", "--quiet", bundle)
+        assert (done.code, done.out, done.err.count("\n")) == (8, "", 1)
+        assert file in done.err
+
+    def test_no_backend_here_is_an_error_that_says_what_to_install(
+        self, bundle: Path, edge_tx: Call, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(backends, "_is_installed", lambda _module: False)
+        done = edge_tx("verify", "--quiet", bundle)
+        assert done.code == 3
+        assert "pip install" in done.err
+
+
+class TestPack:
+    def test_packed_bundle_runs_and_verifies(
+        self, bundle: Path, edge_tx: Call, tmp_path: Path
+    ) -> None:
+        packed = tmp_path / "cats.etx"
+        assert edge_tx("pack", bundle, packed).code == 0
+        assert edge_tx("verify", packed).code == 0
+        folder, file = (edge_tx("run", "--json", b, "good film").out for b in (bundle, packed))
+        assert folder == file != ""
+
+    def test_json(self, bundle: Path, edge_tx: Call, tmp_path: Path) -> None:
+        record = json.loads(edge_tx("pack", "--json", bundle, tmp_path / "cats.etx").out)
+        assert Path(record["path"]).stat().st_size == record["bytes"]
+
+    def test_other_suffix_is_refused(self, bundle: Path, edge_tx: Call, tmp_path: Path) -> None:
+        done = edge_tx("pack", bundle, tmp_path / "cats.zip")
+        assert (done.code, done.err.count("\n")) == (2, 1)
+
+
+def test_doctor_shows_device_and_backends(edge_tx: Call) -> None:
+    done = edge_tx("doctor")
+    assert "threads used" in done.out
+    assert "onnx" in done.out
+    record = json.loads(edge_tx("doctor", "--json").out)
+    assert record["device"]["cpu"]["usable_threads"] >= 1
+    assert record["backends"][0]["name"] == "onnx"
+
+
+@pytest.mark.parametrize("verb", ["tasks", "backends"])
+def test_lists(edge_tx: Call, verb: str) -> None:
+    names = [row["name"] for row in json.loads(edge_tx(verb, "--json").out)[verb]]
+    table = edge_tx(verb).out
+    assert names
+    assert all(name in table for name in names)
+    assert "fake" not in names
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_names_the_command(edge_tx: Call, shell: str) -> None:
+    done = edge_tx("completion", shell)
+    assert done.code == 0
+    assert "_EDGE_TX_COMPLETE" in done.out
+
+
+def test_completion_completes_verbs_and_tasks(edge_tx_process: Call) -> None:
+    import os
+
+    def complete(words: str, index: int) -> str:
+        env = os.environ | {
+            "_EDGE_TX_COMPLETE": "zsh_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(index),
+        }
+        return str(edge_tx_process(env=env).stdout)
+
+    assert "verify" in complete("edge-tx ver", 1)
+    assert "question-answering" in complete("edge-tx export --task que", 3)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_every_verb(edge_tx: Call, verb: str) -> None:
+    done = edge_tx(verb, "--help")
+    assert done.code == 0
+    assert done.out.startswith(f"Usage: edge-tx {verb} ")
+    assert max(map(len, done.out.splitlines())) <= 80
