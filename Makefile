@@ -54,7 +54,7 @@ format: $(INSTALLED) ## Lay the code out
 	@$(BIN)/ruff format
 
 bench: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the same graph
-	@$(BIN)/python -m edge_tx.bench
+	@$(BIN)/python bench/ratios/onnx_model.py
 
 images: $(INSTALLED) $(MINILM) ## Draw docs/images from a real run of the demo
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python docs/make_images.py

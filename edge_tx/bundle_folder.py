@@ -27,7 +27,9 @@ def hash_file(path: Path) -> tuple[int, str]:
     """Size in bytes and sha256 of a file."""
     digest = hashlib.sha256()
     size = 0
-    buffer = memoryview(bytearray(1 << 20))
+    # Large pieces: a background thread waits for the GIL at each, behind whatever import or
+    # native call holds it.
+    buffer = memoryview(bytearray(min(1 << 24, path.stat().st_size + 1)))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])

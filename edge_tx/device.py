@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -250,6 +248,9 @@ def _nvidia(root: Path) -> Iterator[Accelerator]:
 
 def _nvidia_smi(root: Path) -> Iterator[Accelerator]:
     """Windows and WSL have the tool but no ``/proc/driver/nvidia``."""
+    import shutil  # these two cost every start 4 ms, and few devices have the tool
+    import subprocess
+
     tool = shutil.which("nvidia-smi")
     if root != _ROOT or tool is None or (root / "proc/driver/nvidia").exists():
         return

@@ -24,7 +24,6 @@ A message is one line: what is wrong, where, and what to do.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = [
@@ -72,6 +71,8 @@ class UnknownName(EdgeTxError, LookupError):
     exit_code = 2
 
     def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        import difflib  # only a mistake needs it
+
         self.kind = kind
         self.name = name
         self.choices = sorted(choices)

@@ -32,7 +32,11 @@ class DType(enum.Enum):
     @property
     def numpy(self) -> np.dtype[Any]:
         """The numpy dtype of the same name."""
-        return np.dtype(self.value)
+        return _NUMPY[self]
+
+
+# A look-up, as every call of a session asks for each input's type.
+_NUMPY = {dtype: np.dtype(dtype.value) for dtype in DType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def _shape_problem(spec: TensorSpec, shape: tuple[int, ...], sizes: dict[str, in
 def _converted(spec: TensorSpec, array: Array) -> tuple[Array, str | None]:
     dtype = spec.dtype.numpy
     if array.dtype == dtype:
-        return np.ascontiguousarray(array), None
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array), None
     if array.dtype.kind in "iu" and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         if limits.min <= array.min() and array.max() <= limits.max:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
 from edge_tx.errors import BundleCorrupt, InvalidConfig, InvalidInput
 from edge_tx.tensors import Array
-
-if TYPE_CHECKING:
-    import tokenizers
+from edge_tx.truncation import Cut, Encoding, Truncation, cut, no_room
 
 __all__ = [
     "Cut",
@@ -27,10 +23,6 @@ __all__ = [
     "collate",
     "refuse_surrogates",
 ]
-
-Truncation = Literal["longest_first", "only_first", "only_second"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,80 +63,6 @@ class TokenizerPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A part of a text that is too long, with the special tokens of a whole one.
-
-    It answers to the same names as ``tokenizers.Encoding``, so that whoever reads a row need
-    not know whether its text was cut.
-
-    Attributes:
-        ids: Token ids.
-        type_ids: Which text of a pair each token is of, as the model wants it.
-        offsets: Characters each token covers in its text.
-        special_tokens_mask: 1 for the tokens that the tokenizer added.
-        sequence_ids: Which text each token is of; None for the added ones.
-        word_ids: Which word of its text each token is of.
-        overflowing: The windows after this one, if windows were asked for.
-        dropped: Tokens of the text that no window holds.
-    """
-
-    ids: list[int]
-    type_ids: list[int]
-    offsets: list[tuple[int, int]]
-    special_tokens_mask: list[int]
-    sequence_ids: list[int | None]
-    word_ids: list[int | None]
-    overflowing: tuple[Cut, ...] = ()
-    dropped: int = 0
-
-    @classmethod
-    def of(cls, encoding: Encoding) -> Cut:
-        """All of an encoding."""
-        return cls(*(getattr(encoding, name) for name in _LISTS))
-
-    def without(self, gaps: Sequence[tuple[int, int]], dropped: int) -> Cut:
-        """What is left when some places are taken out."""
-
-        def kept(values: list[T]) -> list[T]:
-            stops = [0, *(stop for _, stop in gaps)]
-            starts = [*(start for start, _ in gaps), len(values)]
-            return [v for a, b in zip(stops, starts, strict=True) for v in values[a:b]]
-
-        lists: dict[str, Any] = {name: kept(getattr(self, name)) for name in _LISTS}
-        return Cut(**lists, dropped=dropped)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def n_sequences(self) -> int:
-        """How many texts it is of."""
-        return 1 + max((text for text in self.sequence_ids if text is not None), default=0)
-
-    def token_to_word(self, token: int) -> int | None:
-        """The word a token is of, or None."""
-        return self.word_ids[token]
-
-    def word_to_chars(self, word: int, sequence_index: int) -> tuple[int, int] | None:
-        """The characters that a word's tokens here cover, or None if there are none."""
-        texts, words = self.sequence_ids, self.word_ids
-        try:
-            first = last = words.index(word, texts.index(sequence_index))
-        except ValueError:
-            return None
-        if texts[first] != sequence_index:
-            return None
-        while last + 1 < len(words) and words[last + 1] == word:
-            last += 1
-        return self.offsets[first][0], self.offsets[last][1]
-
-
-_LISTS = ("ids", "type_ids", "offsets", "special_tokens_mask", "sequence_ids", "word_ids")
-
-Encoding: TypeAlias = "tokenizers.Encoding | Cut"
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """One row of a batch: the whole of an item, or one window of it.
 
@@ -174,11 +92,7 @@ class Row:
 class Tokenizer:
     """A ``tokenizer.json`` and the policy it is used by. Safe to share between threads.
 
-    The Rust object is never changed after it is made: truncation is done here, by picking
-    from the whole encoding. So any number of lengths needs no copy of the vocabulary and no
-    lock, the tokens left out can be counted, and two long texts of a pair do not cost the
-    product of their lengths (the Rust side builds every combination of their windows: 3 GB
-    for two texts of 50,000 characters).
+    The Rust object is never changed after it is made; see :mod:`edge_tx.truncation`.
 
     Args:
         json: Contents of ``tokenizer.json``.
@@ -251,7 +165,9 @@ class Tokenizer:
             raise
         for index, encoding in enumerate(encodings):
             if len(encoding) > limit:
-                encodings[index] = self._cut(encoding, limit, truncation, stride)
+                encodings[index] = cut(
+                    encoding, limit, truncation, self.policy.truncation_side, stride
+                )
         return encodings
 
     def added_tokens(self, pair: bool = False) -> int:
@@ -296,38 +212,8 @@ class Tokenizer:
                 "model reads: give a smaller one"
             )
         if max_length <= self._added[0]:
-            raise _no_room(max_length, 0)
+            raise no_room(max_length, 0)
         return max_length
-
-    def _cut(
-        self, encoding: Encoding, limit: int, truncation: Truncation, stride: int | None
-    ) -> Cut:
-        whole = Cut.of(encoding)
-        texts = _texts(whole.sequence_ids, encoding.n_sequences)
-        lengths = [stop - start for start, stop in texts]
-        room = limit - (len(whole) - sum(lengths))
-        keep = _KEPT[truncation](lengths, room)
-        if min(keep) < 0 or sum(keep) < 1:
-            raise _no_room(limit, room)
-        windows = [self._windows(n, k, stride) for n, k in zip(lengths, keep, strict=True)]
-        dropped = sum(lengths) - sum(keep) if stride is None else 0
-        first, *rest = (whole.without(_gaps(texts, spans), dropped) for spans in product(*windows))
-        return replace(first, overflowing=tuple(rest)) if rest else first
-
-    def _windows(self, length: int, keep: int, stride: int | None) -> list[tuple[int, int]]:
-        """Where the windows of one text lie in it; without a stride, the one that is kept."""
-        starts: Sequence[int] = (0,)
-        if keep < length and stride is not None:
-            if stride >= keep:
-                raise InvalidInput(
-                    f"a window has room for {keep} tokens of the long text and must hold more than "
-                    f"the stride of {stride}: give a smaller stride or a larger max_length"
-                )
-            starts = range(0, length - stride, keep - stride)
-        spans = [(start, min(start + keep, length)) for start in starts]
-        if self.policy.truncation_side == "left":
-            return [(length - stop, length - start) for start, stop in spans]
-        return spans
 
 
 def refuse_surrogates(text: str) -> None:
@@ -358,6 +244,8 @@ def collate(rows: Sequence[Row], policy: TokenizerPolicy, length: int = 0) -> di
     Returns:
         ``int64[batch, seq]`` by input name.
     """
+    if len(rows) == 1 and length <= len(rows[0].ids):  # a single text, on whose way all counts
+        return {name: _UNPADDED[name](rows[0]) for name in policy.inputs}
     seq = max(length, max(len(row.ids) for row in rows))
     return {name: _COLUMNS[name](rows, policy, seq) for name in policy.inputs}
 
@@ -387,63 +275,11 @@ def _padded(values: Sequence[Sequence[int]], fill: int, policy: TokenizerPolicy,
 
 
 _COLUMNS = {"input_ids": _ids, "attention_mask": _mask, "token_type_ids": _type_ids}
-
-
-def _longest_first(lengths: Sequence[int], room: int) -> list[int]:
-    # As tokenizers does it: the longer text is cut down to the shorter, then both alike.
-    if len(lengths) == 1:
-        return [room]
-    short, long = sorted(lengths)
-    if short > room // 2:
-        short, long = room // 2, room - room // 2
-    else:
-        long = room - short
-    return [short, long] if lengths[0] <= lengths[1] else [long, short]
-
-
-def _only_first(lengths: Sequence[int], room: int) -> list[int]:
-    keep = room - sum(lengths[1:])
-    return [keep if keep > 0 else -1, *lengths[1:]]
-
-
-def _only_second(lengths: Sequence[int], room: int) -> list[int]:
-    keep = room - lengths[0]
-    return [lengths[0], keep if keep > 0 else -1] if len(lengths) == 2 else [room]
-
-
-_KEPT: Mapping[Truncation, Callable[[Sequence[int], int], list[int]]] = {
-    "longest_first": _longest_first,
-    "only_first": _only_first,
-    "only_second": _only_second,
+_UNPADDED: Mapping[str, Callable[[Row], Array]] = {
+    "input_ids": lambda row: np.array([row.ids], np.int64),
+    "attention_mask": lambda row: np.ones((1, len(row.ids)), np.int64),
+    "token_type_ids": lambda row: np.array([row.encoding.type_ids], np.int64),
 }
-
-
-def _texts(sequence_ids: list[int | None], count: int) -> list[tuple[int, int]]:
-    """Where each text's tokens lie; an empty text lies nowhere."""
-    starts = [sequence_ids.index(text) if text in sequence_ids else 0 for text in range(count)]
-    return [(start, start + sequence_ids.count(text)) for text, start in enumerate(starts)]
-
-
-def _gaps(
-    texts: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """The places of texts that the spans leave out, in order."""
-    gaps = [
-        gap
-        for (start, stop), (first, last) in zip(texts, spans, strict=True)
-        for gap in ((start, start + first), (start + last, stop))
-    ]
-    return sorted(gap for gap in gaps if gap[0] < gap[1])
-
-
-def _no_room(limit: int, room: int) -> InvalidConfig | InvalidInput:
-    if room < 1:
-        return InvalidConfig(
-            f"max_length {limit} leaves no room for text beside the special tokens: give a larger"
-        )
-    return InvalidInput(
-        f"the text of the pair that is not cut fills all {limit} tokens of a row: shorten it"
-    )
 
 
 def _cleaned(text: str) -> str:

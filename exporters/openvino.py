@@ -256,8 +256,7 @@ def _check(model: Any, traced: Traced) -> None:
         dtype = port.get_element_type().to_dtype()
         if port.get_names() != {spec.name} or dims != _dims(spec) or dtype != spec.dtype.numpy:
             raise ExportFailed(
-                f"the graph has {dtype}{dims} named {sorted(port.get_names())} where {spec} "
-                "must be"
+                f"the graph has {dtype}{dims} named {sorted(port.get_names())} where {spec} must be"
             )
 
 

@@ -31,7 +31,7 @@ _GOLDEN_CASES = 12
 class Progress(Protocol):
     """Told what begins, so that a user can be."""
 
-    def __call__(self, step: str, done: int, total: int) -> None:
+    def __call__(self, step: str, done: int, total: int, /) -> None:
         """A step begins.
 
         Args:

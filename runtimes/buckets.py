@@ -122,8 +122,9 @@ def _gathered(
     spec: TensorSpec, parts: Sequence[tuple[Step, Mapping[str, Array]]], length: int
 ) -> Array:
     cut = [outs[spec.name][: step.stop - step.start] for step, outs in parts]
-    rows = cut[0] if len(cut) == 1 else np.concatenate(cut)
-    return rows[:, :length] if spec.shape[1:2] == ("seq",) else rows
+    if spec.shape[1:2] == ("seq",):  # before joining: steps may run at different lengths
+        cut = [rows[:, :length] for rows in cut]
+    return cut[0] if len(cut) == 1 else np.concatenate(cut)
 
 
 def symbolic(

@@ -229,12 +229,16 @@ class Cuda:
             _check(self._driver, name, code, SessionFailed)
 
 
-def load_driver(library: str = _LIBRARY) -> Driver:
+def load_driver(library: str = "") -> Driver:
     """Loads the driver's library and declares its functions.
+
+    Args:
+        library: Its name; the system's own if empty.
 
     Raises:
         DeviceUnavailable: It is not here, so there is no NVIDIA GPU that works.
     """
+    library = library or _LIBRARY
     try:
         lib = ctypes.CDLL(library)
         for name, arguments in _PROTOTYPES.items():

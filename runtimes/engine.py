@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_tx.backends import Placement, Session
 from edge_tx.errors import InvalidConfig, SessionFailed
 from edge_tx.runtimes.scheduling import Batch, plan, run
 from edge_tx.tensors import Array
 from edge_tx.text import Row, TokenizerPolicy, collate
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Engine"]
 
@@ -120,6 +122,8 @@ class Engine:
         return self._deep, None
 
     def _widen(self) -> Session:
+        from concurrent.futures import ThreadPoolExecutor  # 4 ms that a single text need not pay
+
         self._wide = self._open_session(self._threads // self._streams, self._streams)
         self._pool = ThreadPoolExecutor(self._streams, thread_name_prefix="edge-tx-stream")
         return self._wide

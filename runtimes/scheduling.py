@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, wait
 from threading import Event
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["TOKEN_BUDGET", "Batch", "plan", "run"]
 
@@ -55,6 +58,8 @@ def run(work: Callable[[Batch], None], batches: Sequence[Batch], streams: Execut
         for batch in batches:
             work(batch)
         return
+    from concurrent.futures import wait
+
     failed = Event()
 
     def guarded(batch: Batch) -> None:

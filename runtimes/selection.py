@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_tx.backends import find, in_order
 from edge_tx.bundle import Bundle
-
-from edge_tx.backends import available, find, known
 from edge_tx.errors import MissingDependency, UnknownName
 from edge_tx.manifest import Graph
 
@@ -50,10 +49,10 @@ def choose(bundle: Bundle, backend: str = "auto", graph: str | None = None) -> C
         if not mine:
             raise UnknownName("backend in this bundle", backend, {g.backend for g in graphs})
         return Choice(mine[0], f"first graph of backend '{backend}', which was asked for")
-    for row in available():
-        for candidate in graphs:
-            if candidate.backend == row.name:
-                return Choice(candidate, f"'{row.name}' is the first installed backend it has")
-    rows = [known()[g.backend] for g in graphs if g.backend in known()]
+    rows = in_order({g.backend for g in graphs})
+    for row in rows:
+        if row.module is not None:
+            first = next(g for g in graphs if g.backend == row.name)
+            return Choice(first, f"'{row.name}' is the first installed backend it has")
     names = ", ".join(sorted({g.backend for g in graphs}))
     raise MissingDependency(names, "this bundle", rows[0].install if rows else "install a plug-in")

@@ -105,6 +105,9 @@ class BuilderConfig(Protocol):
     builder_optimization_level: int
     num_compute_capabilities: int
 
+    def clear_flag(self, flag: Any) -> None:
+        """Turns a flag off."""
+
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
         """Limits a pool, in bytes."""
 
@@ -230,6 +233,7 @@ class Api(Protocol):
 
     __version__: str
     NetworkDefinitionCreationFlag: Any  # STRONGLY_TYPED
+    BuilderFlag: Any  # TF32
     MemoryPoolType: Any  # WORKSPACE
     TensorIOMode: Any  # INPUT, OUTPUT
     ComputeCapability: Any  # SM75...: TensorRT-RTX only

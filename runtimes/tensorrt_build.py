@@ -184,6 +184,8 @@ def _built(api: Api, builder: Builder, network: Network, request: Request) -> in
 def _config(api: Api, builder: Builder, network: Network, request: Request) -> BuilderConfig:
     config: BuilderConfig = builder.create_builder_config()
     settings = request.settings
+    # On by default, it rounds the factors of fp32 products to 11 bits: the graph says fp32.
+    config.clear_flag(api.BuilderFlag.TF32)
     if settings.workspace_bytes:
         config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, settings.workspace_bytes)
     if settings.optimization_level >= 0:

@@ -27,6 +27,7 @@ from edge_tx.text import Row, Tokenizer
 __all__ = ["Fill", "FillMask", "FillOptions", "Fills"]
 
 _TAKES = "a text with the mask token in it"
+_BLOCK = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +172,18 @@ def _scores(logits: Array, options: FillOptions) -> _Scores:
 def _top(values: Floats, count: int) -> tuple[npt.NDArray[np.int64], Floats]:
     """Columns and values of each row's highest, the highest first."""
     count = min(count, values.shape[1])
-    columns = np.argpartition(-values, count - 1, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(values, columns, 1), axis=1, kind="stable")
-    columns = np.take_along_axis(columns, order, 1)
+    columns = np.stack([_highest(row, count) for row in values])
     return columns, np.take_along_axis(values, columns, 1)
+
+
+def _highest(row: Floats, count: int) -> npt.NDArray[np.int64]:
+    # Sorting a vocabulary takes ten times as long as its softmax. The count-th highest of the
+    # blocks' maxima is a bound that only a few of all the values reach.
+    maxima = np.maximum.reduceat(row, np.arange(0, len(row), _BLOCK))
+    near = np.arange(len(row))
+    if count < len(maxima):
+        near = np.flatnonzero(row >= np.partition(maxima, -count)[-count])
+    return near[np.argsort(-row[near], kind="stable")[:count]]
 
 
 def _fill(tokenizer: Tokenizer, row: Row, place: int, token: int, score: float) -> Fill:

@@ -230,7 +230,7 @@ class TokenClassification(BaseTask[TokenOptions]):
 
 
 def _first(scores: Floats) -> Floats:
-    return scores[0]
+    return np.asarray(scores[0])
 
 
 def _average(scores: Floats) -> Floats:
@@ -238,7 +238,7 @@ def _average(scores: Floats) -> Floats:
 
 
 def _surest(scores: Floats) -> Floats:
-    return scores[int(scores.max(axis=-1).argmax())]  # type: ignore[no-any-return]
+    return np.asarray(scores[int(scores.max(axis=-1).argmax())])
 
 
 _CHOICES: Mapping[str, Callable[[Floats], Floats]] = {

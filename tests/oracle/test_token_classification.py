@@ -58,7 +58,12 @@ def test_windows(
     # Long enough for three windows or so: the pipeline runs them one by one.
     for text in [text * (1 + 600 // len(text)) for text in nasties if 0 < len(text) < 400]:
         result = ours(folder, TASK).one(text, aggregation=aggregation, stride=7)
-        _check(result, _ask(pipe, text, aggregation_strategy=aggregation, stride=7))
+        expected = _ask(pipe, text, aggregation_strategy=aggregation, stride=7)
+        if len(expected) > 1 and expected[0] == expected[1]:
+            # The pipeline gives a first entity that covers no character twice.
+            assert expected[0]["start"] == expected[0]["end"]
+            expected = expected[1:]
+        _check(result, expected)
         assert result.truncated == 0
 
 

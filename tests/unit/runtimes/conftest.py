@@ -18,7 +18,11 @@ def onnx_graph(tmp_path: Path) -> Callable[..., Path]:
     """
 
     def make(
-        name: str = "graph", seed: int = 0, width: int = 8, half: bool = False, operator: str = "Tanh"
+        name: str = "graph",
+        seed: int = 0,
+        width: int = 8,
+        half: bool = False,
+        operator: str = "Tanh",
     ) -> Path:
         import numpy as np
         import onnx
@@ -65,5 +69,71 @@ def onnx_graph(tmp_path: Path) -> Callable[..., Path]:
             '{"batch": {"min": 1, "opt": 4, "max": 6}, "seq": {"min": 1, "opt": 16, "max": 32}}]}'
         )
         return folder / "model.onnx"
+
+    return make
+
+
+def _tokenizer_json() -> str:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cat", "sat", "on", "a", "mat")
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return str(tokenizer.to_str())
+
+
+@pytest.fixture
+def engine_bundle(onnx_graph: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """``engine_bundle(backend, name="engines.bundle") -> folder`` with one graph to build."""
+
+    def make(backend: str, name: str = "engines.bundle") -> Path:
+        import shutil
+
+        import onnxruntime as ort
+
+        from edge_tx import golden, tasks
+        from edge_tx.bundle_writer import BundleWriter
+        from edge_tx.manifest import Parity, Source, TaskSettings
+        from edge_tx.tensors import DType, TensorSpec
+        from edge_tx.text import Tokenizer, TokenizerPolicy
+
+        entry = onnx_graph(f"{name}-graph")
+        inputs = ("input_ids", "attention_mask")
+        policy = TokenizerPolicy(max_length=32, inputs=inputs)
+        settings = TaskSettings(similarity="cosine")
+        native = ort.InferenceSession(str(entry))
+        outputs = [value.name for value in native.get_outputs()]
+        case = golden.record(
+            "the cat sat",
+            {},
+            tokenizer=Tokenizer(_tokenizer_json(), policy),
+            task=tasks.create("sentence-embedding", settings),
+            run=lambda feeds: dict(zip(outputs, native.run(outputs, dict(feeds)), strict=True)),
+        )
+        with BundleWriter(tmp_path / name) as writer:
+            folder = writer.graph_folder(f"{backend}-fp32")
+            shutil.copytree(entry.parent, folder, dirs_exist_ok=True)
+            writer.add_graph(
+                name=f"{backend}-fp32",
+                backend=backend,
+                precision="fp32",
+                entry=folder / "model.onnx",
+                inputs=[TensorSpec(n, DType.INT64, ("batch", "seq")) for n in inputs],
+                outputs=[TensorSpec("sentence_embedding", DType.FLOAT32, ("batch", 8))],
+                parity=Parity(texts=1, max_abs_error=1e-6, min_cosine=1.0, agreement=1.0),
+                route="by hand",
+            )
+            writer.commit(
+                task="sentence-embedding",
+                source=Source("cats", "0" * 64, "bert", "BertModel"),
+                settings=settings,
+                tokenizer=policy,
+                tokenizer_json=_tokenizer_json(),
+                golden=golden.Golden((case,)),
+            )
+        return tmp_path / name
 
     return make

@@ -39,9 +39,9 @@ FACADE = {
     "Runtime": "Runtime",
     "TimingCache": "ITimingCache",
 }
-# Instance attributes that pybind11 makes known on instances of a config only.
 ENUMS = {
     "NetworkDefinitionCreationFlag": ("STRONGLY_TYPED",),
+    "BuilderFlag": ("TF32",),
     "MemoryPoolType": ("WORKSPACE",),
     "TensorIOMode": ("INPUT", "OUTPUT"),
     "DataType": ("BOOL", "INT8", "UINT8", "INT32", "INT64", "HALF", "FLOAT"),

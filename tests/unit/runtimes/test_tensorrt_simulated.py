@@ -22,14 +22,16 @@ import numpy as np
 import pytest
 
 from edge_tx.backends import Backend, SessionConfig, open_session
+from edge_tx.bundle import Bundle
 from edge_tx.errors import (
     DeviceUnavailable,
     FeedMismatch,
     InvalidConfig,
+    ParityFailed,
     SessionFailed,
     UnknownName,
 )
-from edge_tx.runtimes import cuda, tensorrt_api
+from edge_tx.runtimes import cuda, isolation, tensorrt_api, tensorrt_engines
 from edge_tx.runtimes.cuda import Cuda
 from edge_tx.runtimes.tensorrt import TensorrtSession, target_of
 from edge_tx.runtimes.tensorrt_build import Settings
@@ -324,7 +326,8 @@ class TestContract(SessionContract):
     @pytest.fixture
     def sample(self, entry: Path) -> Sample:
         ids = tuple(
-            TensorSpec(name, DType.INT64, ("batch", "seq")) for name in ("input_ids", "attention_mask")
+            TensorSpec(name, DType.INT64, ("batch", "seq"))
+            for name in ("input_ids", "attention_mask")
         )
         outputs = (
             TensorSpec("sentence_embedding", DType.FLOAT32, ("batch", 8)),
@@ -456,3 +459,70 @@ def test_gpu_is_described() -> None:
     found = opened.gpu()
     assert (found.name, found.compute_capability, found.driver) == ("Simulated Orin", 87, "12.6")
     opened.close()
+
+
+@pytest.fixture
+def built(
+    gpu: Driver, engine_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """Builds the engines of a bundle on the simulated GPU, children's work done in here."""
+
+    def call(module: str, request: Any, answer: Any, _doing: str) -> Any:
+        if module == tensorrt_engines._MODULE:
+            return tensorrt_engines.prove(request)
+        profiles = (Path(request.onnx).parent / "profiles.json").read_bytes()
+        graph = gpu.wrong or request.onnx  # type: ignore[attr-defined]
+        Path(request.engine).write_bytes(profiles + b"\0SIMULATED\0" + Path(graph).read_bytes())
+        return answer(version="10.3.0", seconds=1.0, engine_bytes=1)
+
+    gpu.wrong = ""  # type: ignore[attr-defined]
+    monkeypatch.setattr(isolation, "call", call)
+    root = engine_bundle("tensorrt")
+
+    def build(**options: Any) -> Any:
+        with Bundle.open(root) as bundle:
+            given = tensorrt_engines.BuildOptions(**options)
+            (one,) = tensorrt_engines.build(bundle, bundle.graphs[0], given)
+            return one
+
+    return build
+
+
+def test_a_built_engine_is_proven_and_then_opens(built: Callable[..., Any], gpu: Driver) -> None:
+    one = built()
+    assert (one.reused, one.record.proof.cases, one.note) == (False, 1, "")
+    assert one.record.target.gpu == "Simulated Orin"
+    assert built().reused
+    assert gpu.retained == 0
+
+
+def test_an_engine_with_wrong_answers_is_removed(
+    built: Callable[..., Any], gpu: Driver, onnx_graph: Callable[..., Path], tmp_path: Path
+) -> None:
+    gpu.wrong = str(onnx_graph("wrong", seed=7))  # type: ignore[attr-defined]
+    with pytest.raises(ParityFailed, match="fails . checks against the golden answers: case 0"):
+        built()
+    assert not list((tmp_path / "cache").rglob("*.engine"))
+    assert not list((tmp_path / "cache").rglob("*.json"))
+
+
+def test_an_engine_that_stopped_working_is_built_anew(
+    built: Callable[..., Any], gpu: Driver, tmp_path: Path
+) -> None:
+    first = built()
+    store = Store(tmp_path / "cache")
+    with store.workshop() as folder:  # as after a build that was stopped before its proof
+        (folder / "engine").write_bytes(b"no engine")
+        stale = store.keep(
+            folder / "engine",
+            first.record.graph,
+            first.record.target,
+            Settings(),
+            seconds=0.0,
+            built_ns=2,
+        )
+    assert store.find(stale.graph, stale.target, Settings()) == stale
+    again = built()
+    assert not again.reused
+    assert again.record.engine == first.record.engine
+    assert again.record.proof is not None

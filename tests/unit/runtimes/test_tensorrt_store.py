@@ -156,9 +156,7 @@ def test_an_engine_that_was_not_proven_is_only_opened_to_prove_it(
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has access lists, not modes")
 @pytest.mark.parametrize("whose", ["root", "place"])
-def test_a_folder_others_may_write_to_is_not_trusted(
-    store: Store, graph: Path, whose: str
-) -> None:
+def test_a_folder_others_may_write_to_is_not_trusted(store: Store, graph: Path, whose: str) -> None:
     record = put(store, graph)
     folder = {"root": store.root, "place": store.path(record).parent}[whose]
     folder.chmod(0o777)
