@@ -87,7 +87,8 @@ def open_checkpoint(model: str | Path, revision: str | None = None) -> Checkpoin
     config = _read_config(transformer)
     sentence = folder / "config_sentence_transformers.json"
     return Checkpoint(
-        name=str(model),
+        # A folder's own name, not its path: bundles travel, and paths tell of the machine.
+        name=str(model) if commit else folder.resolve().name,
         folder=folder,
         transformer=transformer,
         revision=commit,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_tx.errors import UnsupportedModel
-from edge_tx.exporters import tflite
+from edge_tx.exporters import tflite, tflite_buckets
 from edge_tx.exporters.traced import Exported, Traced
 
 __all__ = ["export"]
@@ -61,23 +61,24 @@ def export(traced: Traced, folder: Path, length: int = 128) -> Exported:
         traced: A sentence-embedding or text-classification model with the inputs and the
             WordPiece vocabulary of BERT.
         folder: Where to.
-        length: Tokens of the fixed shape; at most the model's longest.
+        length: Tokens of the fixed shape; the model's longest if that is less.
 
     Returns:
         What was written.
 
     Raises:
+        InvalidConfig: A length below 1.
         UnsupportedModel: MediaPipe has no tokenizer or no task for this model.
         ExportFailed: litert-torch failed.
     """
     kind = _checked(traced)
     vocabulary = _vocabulary(traced)
-    length = min(length, traced.policy.max_length)
+    (bucket,) = tflite_buckets.checked([(1, min(length, traced.policy.max_length))])
     model = _as_mediapipe(traced, kind)
     files = {_VOCABULARY: "\n".join(vocabulary)}
     if kind.scores:
         files[_LABELS] = "\n".join(traced.settings.labels)
-    graph = _with_metadata(tflite.convert(model, [(1, length)]), _metadata(kind))
+    graph = _with_metadata(tflite.convert(model, [bucket]), _metadata(kind))
     entry = folder / "mediapipe.tflite"
     entry.write_bytes(_with_files(graph, files))
     tools = {name: version(name) for name in ("torch", "transformers", "litert-torch")}
@@ -117,13 +118,15 @@ def _as_mediapipe(traced: Traced, kind: _Kind) -> Traced:
     return replace(traced, inputs=inputs, module=module)
 
 
+_ACTIVATIONS = {"multi_label_classification": "sigmoid", "regression": "none"}
+
+
 def _scoring(traced: Traced) -> Any:
     import torch
 
     settings = traced.settings
-    activation = settings.activation or (
-        "sigmoid" if settings.problem_type == "multi_label_classification" else "softmax"
-    )
+    usual = "softmax" if len(settings.labels) > 1 else "sigmoid"
+    activation = settings.activation or _ACTIVATIONS.get(settings.problem_type, usual)
     apply = {
         "sigmoid": torch.sigmoid,
         "softmax": lambda logits: torch.softmax(logits, dim=-1),

@@ -260,12 +260,14 @@ def load(row: Backend) -> Api:
     if module is None:
         raise MissingDependency(row.modules[0], f"running {row.name} graphs", row.install)
     try:
-        return cast(Api, importlib.import_module(module))
+        found = cast(Api, importlib.import_module(module))
+        found.Builder  # noqa: B018 - a folder with nothing but type stubs imports as well
     except (ImportError, OSError, RuntimeError, AttributeError) as exc:
         line = " ".join(str(exc).split())
         raise SessionFailed(
             f"{module} is installed, but does not load: {line[:300]}; {row.install}"
         ) from exc
+    return found
 
 
 def messages(api: Api) -> Any:

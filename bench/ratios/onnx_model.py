@@ -56,9 +56,8 @@ def process(*command: str) -> tuple[float, str]:
 
 
 def call_overhead(bundle: str, threads: int, rounds: int) -> tuple[float, str]:
-    """Blocks of calls in turn: call by call, each session's worker threads, which spin for a
-    while after a call, would take the other's processor.
-    """
+    # In blocks: call by call, each session's worker threads, which spin for a while after a
+    # call, would take the other's processor.
     model = edge_tx.load(bundle, threads=threads)
     tokenizer, session = bare.open_bundle(bundle, threads)
     calls = {

@@ -229,11 +229,11 @@ def test_preflight_that_crashes_is_an_error(
 
     monkeypatch.setattr(tensorrt_build, "run", crashes)
     entry = small_graph("Tanh")
-    with pytest.raises(ExportFailed, match="preflight: .* SIGSEGV"):
+    with pytest.raises(ExportFailed, match=r"preflight: .* SIGSEGV"):
         tensorrt_preflight.fly(entry, entry.with_name("profiles.json"))
 
 
 def test_a_graph_that_cannot_be_halved_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"not a graph")
-    with pytest.raises(ExportFailed, match="cannot convert model.onnx to fp16"):
+    with pytest.raises(ExportFailed, match=r"cannot convert model\.onnx to fp16"):
         tensorrt_fp16.convert(tmp_path / "model.onnx")

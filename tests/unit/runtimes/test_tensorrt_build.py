@@ -164,7 +164,7 @@ def test_a_missing_graph_is_told(tmp_path: Path) -> None:
 
 def test_tensorrt_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backend, "module", None)
-    with pytest.raises(MissingDependency, match="needs tensorrt, .* pip install tensorrt"):
+    with pytest.raises(MissingDependency, match=r"needs tensorrt, .* pip install tensorrt"):
         run(Request("tensorrt", "model.onnx", ()))
 
 

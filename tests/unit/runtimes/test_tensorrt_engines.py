@@ -107,18 +107,22 @@ def test_tensorrt_builds_for_no_gpu_that_is_not_here(
     engine_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Backend, "module", "numpy")
-    with Bundle.open(engine_bundle("tensorrt")) as opened:
-        with pytest.raises(InvalidConfig, match="builds on the GPU it is for"):
-            build(opened, opened.graphs[0], BuildOptions(compute_capabilities=(87,)))
+    with (
+        Bundle.open(engine_bundle("tensorrt")) as opened,
+        pytest.raises(InvalidConfig, match="builds on the GPU it is for"),
+    ):
+        build(opened, opened.graphs[0], BuildOptions(compute_capabilities=(87,)))
 
 
 def test_a_missing_tensorrt_is_told(
     engine_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Backend, "module", None)
-    with Bundle.open(engine_bundle("tensorrt")) as opened:
-        with pytest.raises(MissingDependency, match="needs tensorrt"):
-            build(opened, opened.graphs[0], BuildOptions())
+    with (
+        Bundle.open(engine_bundle("tensorrt")) as opened,
+        pytest.raises(MissingDependency, match="needs tensorrt"),
+    ):
+        build(opened, opened.graphs[0], BuildOptions())
 
 
 @needs_rtx
@@ -128,7 +132,7 @@ def test_a_crash_of_the_builder_leaves_no_engine(
     (tmp_path / "crashing_builder.py").write_text("import ctypes; ctypes.string_at(0)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(tensorrt_build, "_MODULE", "crashing_builder")
-    with pytest.raises(EdgeTxError, match="building tensorrt_rtx-fp32 .* killed by SIGSEGV"):
+    with pytest.raises(EdgeTxError, match=r"building tensorrt_rtx-fp32 .* killed by SIGSEGV"):
         ada(bundle)
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -167,5 +171,5 @@ def test_the_verb_refuses_what_there_is_not(bundle: Bundle) -> None:
 
 
 def test_the_verb_refuses_graphs_that_run_as_they_are(engine_bundle: Callable[..., Path]) -> None:
-    with pytest.raises(InvalidConfig, match="nothing to build .only tensorrt, tensorrt_rtx"):
+    with pytest.raises(InvalidConfig, match=r"nothing to build .only tensorrt, tensorrt_rtx"):
         run(str(engine_bundle("onnx")))

@@ -33,7 +33,7 @@ def test_the_smallest_profile_that_fits_is_chosen(
 
 
 def test_rows_that_fit_nowhere_are_refused() -> None:
-    with pytest.raises(FeedMismatch, match="513 tokens fit no profile .* 1 to 512"):
+    with pytest.raises(FeedMismatch, match=r"513 tokens fit no profile .* 1 to 512"):
         choose(ALL, 1, 513)
 
 

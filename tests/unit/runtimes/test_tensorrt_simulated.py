@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,7 +54,7 @@ class Driver:
     def __init__(self, devices: int = 1) -> None:
         self.devices = devices
         self.memory: dict[int, Any] = {}
-        self.streams: dict[int, list[Callable[[], None]]] = {}
+        self.streams: dict[int, list[Callable[[], object]]] = {}
         self.retained = 0
         self.bound: set[int] = set()
         self.room = 1 << 30
@@ -149,7 +150,7 @@ class Driver:
             return 201
         if not (self.holds(to, size) and self.holds(source, size)):
             return 1
-        self.streams[stream].append(lambda: ctypes.memmove(to, source, size) and None)
+        self.streams[stream].append(partial(ctypes.memmove, to, source, size))
         return 0
 
 
@@ -167,7 +168,7 @@ class Engine:
         self.profiles = profiles
         ends = [(v, "INPUT") for v in self.session.get_inputs()]
         ends += [(v, "OUTPUT") for v in self.session.get_outputs()]
-        self.ends = {value.name: (value, mode) for value, mode in ends}
+        self.ends: dict[str, tuple[Any, str]] = {value.name: (value, mode) for value, mode in ends}
         self.num_io_tensors = len(ends)
         self.num_optimization_profiles = len(profiles)
         self.contexts: list[Context] = []
@@ -242,7 +243,8 @@ class Context:
         size = int(np.prod(shape)) * dtype.itemsize
         assert self.engine.driver.holds(self.address[name], size)
         memory = self.engine.driver.memory[self.address[name]]
-        return np.frombuffer(memory, np.uint8)[:size].view(dtype).reshape(shape)
+        found: Array = np.frombuffer(memory, np.uint8)[:size].view(dtype).reshape(shape)
+        return found
 
 
 class Log:
@@ -347,7 +349,7 @@ def test_any_shape_within_the_profiles_is_answered(
 
 
 def test_rows_too_long_are_refused(session: TensorrtSession) -> None:
-    with pytest.raises(FeedMismatch, match="33 tokens fit no profile .* takes 1 to 32"):
+    with pytest.raises(FeedMismatch, match=r"33 tokens fit no profile .* takes 1 to 32"):
         session.run(feeds(1, 33))
 
 
@@ -383,7 +385,7 @@ def test_closing_frees_everything(entry: Path, gpu: Driver) -> None:
 def test_full_gpu_is_an_error_and_leaks_nothing(entry: Path, gpu: Driver) -> None:
     opened = open_session("tensorrt", entry)
     gpu.room = 6000
-    with pytest.raises(SessionFailed, match="cuMem.* failed: simulated error"):
+    with pytest.raises(SessionFailed, match=r"cuMem.* failed: simulated error"):
         opened.run(feeds(2, 4))
     assert not gpu.memory
     gpu.room = 1 << 30
@@ -500,7 +502,7 @@ def test_an_engine_with_wrong_answers_is_removed(
     built: Callable[..., Any], gpu: Driver, onnx_graph: Callable[..., Path], tmp_path: Path
 ) -> None:
     gpu.wrong = str(onnx_graph("wrong", seed=7))  # type: ignore[attr-defined]
-    with pytest.raises(ParityFailed, match="fails . checks against the golden answers: case 0"):
+    with pytest.raises(ParityFailed, match=r"fails . checks against the golden answers: case 0"):
         built()
     assert not list((tmp_path / "cache").rglob("*.engine"))
     assert not list((tmp_path / "cache").rglob("*.json"))

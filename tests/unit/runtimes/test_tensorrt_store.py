@@ -160,7 +160,7 @@ def test_a_folder_others_may_write_to_is_not_trusted(store: Store, graph: Path, 
     record = put(store, graph)
     folder = {"root": store.root, "place": store.path(record).parent}[whose]
     folder.chmod(0o777)
-    with pytest.raises(SessionFailed, match="others may write .* chmod go-w"):
+    with pytest.raises(SessionFailed, match=r"others may write .* chmod go-w"):
         store.open(graph, TARGET)
 
 
