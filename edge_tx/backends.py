@@ -128,6 +128,7 @@ class Backend:
         quantizer: ``"module:function"``, see :mod:`edge_tx.calibration`; empty if it has none.
         builder: ``"module:function"`` called as ``(bundle, graph, options) -> Built``, for
             graphs that are built on the device before they run; empty if they run as they are.
+        hidden: Whether it is left out of what users are shown.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Backend:
     exporter: str = ""
     quantizer: str = ""
     builder: str = ""
+    hidden: bool = False
 
     @property
     def module(self) -> str | None:
@@ -222,6 +224,7 @@ _BUILT_IN = (
         precisions=("fp32",),
         dynamic_shapes=True,
         session="edge_tx.runtimes.fake:open_session",
+        hidden=True,
     ),
 )
 
@@ -258,7 +261,8 @@ def find(name: str) -> Backend:
     try:
         return known()[name]
     except KeyError:
-        raise UnknownName("backend", name, known()) from None
+        shown = (row.name for row in known().values() if not row.hidden)
+        raise UnknownName("backend", name, shown) from None
 
 
 def in_order(names: Collection[str]) -> list[Backend]:

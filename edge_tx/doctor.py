@@ -103,7 +103,7 @@ def examine() -> Checkup:
     """Looks over this machine without importing any vendor's package."""
     device = DeviceInfo.probe()
     providers = {module: set(names) for module, names in metadata.packages_distributions().items()}
-    rows = [row for row in backends.known().values() if row.name != "fake"]
+    rows = [row for row in backends.known().values() if not row.hidden]
     statuses = tuple(backend_status(row, providers) for row in rows)
     extras = tuple(extra_status(name, metadata.requires(_THIS) or ()) for name in ("export",))
     findings = (

@@ -22,7 +22,7 @@ from edge_tx.errors import InvalidConfig, UnknownName, UnsupportedModel
 from edge_tx.exporters.checkpoint import Checkpoint
 from edge_tx.exporters.heads import HEADS
 
-__all__ = ["ATTENTION", "load_network", "position_limit", "quiet"]
+__all__ = ["ATTENTION", "load_network", "position_limit", "without_bars"]
 
 ATTENTION = ("eager", "sdpa")
 
@@ -36,8 +36,8 @@ _INEXACT = {
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps transformers' warnings and progress bars off stderr: what matters is raised."""
+def without_bars() -> Iterator[None]:
+    """Keeps transformers' own warnings and progress bars off stderr: what matters is raised."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
-import logging
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_tx.errors import ExportFailed, InvalidConfig, MissingDependency
 from edge_tx.exporters import onnx_file, routes
+from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 from edge_tx.tensors import Array, TensorSpec
 from edge_tx.text import Row, Tokenizer, collate
@@ -33,7 +31,6 @@ OPSETS = range(17, 21)
 #: ONNX Runtime 1.20, the oldest we run on, reads IR version 10 at most.
 IR_VERSION = 10
 
-_NOISY = ("torch", "onnxscript", "onnx_ir", "transformers")
 _EXAMPLES = ("One short text.", "Another, with a few more words in it than the first has.")
 
 
@@ -88,7 +85,7 @@ def export(
     options = options or ExportOptions()
     check_options(options)
     route = routes.choose(traced.source.model_type, options.route)
-    with _quiet():
+    with quiet():
         try:
             with _written_out_attention(traced.module):
                 model = route.convert(traced, _example(traced), options.opset or OPSET)
@@ -204,21 +201,6 @@ def _outermost(module: Any, kind: type) -> Iterator[Any]:
         return
     for child in module.children():
         yield from _outermost(child, kind)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the exporters' progress and advice off the terminal; their errors still surface."""
-    levels: Mapping[str, int] = {name: logging.getLogger(name).level for name in _NOISY}
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        try:
-            for name in levels:
-                logging.getLogger(name).setLevel(logging.ERROR)
-            yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
 
 
 def _failed(traced: Traced, route: routes.Route, exc: BaseException) -> ExportFailed:

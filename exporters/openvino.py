@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
-import logging
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_tx.errors import ExportFailed, InvalidConfig, MissingDependency, UnknownName
+from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 from edge_tx.tensors import TensorSpec
 from edge_tx.text import Row, Tokenizer, collate
@@ -27,7 +25,6 @@ __all__ = ["DEFAULT", "PRECISIONS", "ROUTES", "Route", "check_options", "export"
 PRECISIONS: Mapping[str, bool] = {"fp32": False, "fp16": True}
 
 _EXAMPLES = ("One short text.", "Another, with a few more words in it than the first has.")
-_NOISY = ("torch", "transformers", "openvino", "nncf", "onnx_ir", "onnxscript")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +146,7 @@ def export(traced: Traced, folder: Path, options: ExportOptions | None = None) -
     check_options(options)
     route = _route(options)
     entry = folder / "model.xml"
-    with _quiet():
+    with quiet():
         try:
             with _without_telemetry():
                 import openvino as ov
@@ -282,21 +279,6 @@ def _without_telemetry() -> Iterator[None]:
         del sys.modules[_TELEMETRY]
         if before is not None:
             sys.modules[_TELEMETRY] = before
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the converter's advice off the terminal; its errors still surface."""
-    levels = {name: logging.getLogger(name).level for name in _NOISY}
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        try:
-            for name in levels:
-                logging.getLogger(name).setLevel(logging.ERROR)
-            yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
 
 
 def _failed(traced: Traced, route: Route, exc: BaseException) -> ExportFailed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edge_tx.errors import MissingDependency
 from edge_tx.exporters.checkpoint import Checkpoint, open_checkpoint
 from edge_tx.exporters.files import sha256_of
+from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.settings import read_settings
 from edge_tx.exporters.task_inference import infer
 from edge_tx.exporters.traced import Traced
@@ -58,14 +59,15 @@ def load(
     name = infer(checkpoint, task)
     settings = read_settings(checkpoint, name)
 
-    from edge_tx.exporters.heads import inputs_of, outputs_of
-    from edge_tx.exporters.network import load_network, quiet
-    from edge_tx.exporters.sentence import read_stages, read_transformer_settings
-    from edge_tx.exporters.tokenization import load_tokenizer, read_policy, tokenizer_json
+    with quiet():  # packages that transformers imports where they are installed chat already then
+        from edge_tx.exporters.heads import inputs_of, outputs_of
+        from edge_tx.exporters.network import load_network, without_bars
+        from edge_tx.exporters.sentence import read_stages, read_transformer_settings
+        from edge_tx.exporters.tokenization import load_tokenizer, read_policy, tokenizer_json
 
     own = read_transformer_settings(checkpoint)
     stages = read_stages(checkpoint) if name == "sentence-embedding" else ()
-    with quiet():
+    with quiet(), without_bars():
         tokenizer = load_tokenizer(checkpoint)
         network = load_network(checkpoint, name, attention)
     policy = read_policy(checkpoint, tokenizer, network, own, max_length)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
-import logging
 import os
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig, MissingDependency, UnknownName
 from edge_tx.exporters import tflite_buckets
+from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.tflite_buckets import Bucket
 from edge_tx.exporters.tflite_mask import additive_masks
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
@@ -173,22 +171,9 @@ def _example(traced: Traced, bucket: Bucket) -> dict[str, torch.Tensor]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps progress, advice and native logs off the terminal; errors still surface."""
-    before = logging.root.manager.disable
-    # All loggers at once: torch, torchao, jax and litert-torch each warn under several names,
-    # some of them while they are imported and before their logger can be found.
-    logging.disable(logging.WARNING)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            _environment(_QUIET_ENVIRONMENT),
-        ):
-            warnings.simplefilter("ignore")
-            with _without_progress():
-                yield
-    finally:
-        logging.disable(before)
+    """Keeps native logs and progress off the terminal too."""
+    with quiet(), _environment(_QUIET_ENVIRONMENT), _without_progress():
+        yield
 
 
 @contextlib.contextmanager

@@ -140,9 +140,12 @@ class OpenVinoSession:
         ready = check_feeds(self._inputs, feeds)
         with _mapped("running the graph"):
             request = pool.take()
-            # Feeds are read where they are; results are copied, as the request's next run
-            # writes over its own memory.
-            results = request.infer(ready, share_inputs=True, share_outputs=False)
+            # Read where they lie, so ``arrays`` must outlive the call; OpenVINO refuses to share
+            # what is read-only. What comes back is a copy of the request's own memory.
+            arrays = [a if a.flags.writeable else a.copy() for a in ready.values()]
+            for index, array in enumerate(arrays):
+                request.set_input_tensor(index, pool.wrap(array, shared_memory=True))
+            results = request.infer()
         # A request whose run failed is not given back: its state is unknown.
         pool.give(request)
         return dict(zip(self._names, results.values(), strict=True))
@@ -179,7 +182,10 @@ class _Pool:
     """
 
     def __init__(self, compiled: Any, size: int) -> None:
+        import openvino as ov
+
         self.compiled = compiled
+        self.wrap = ov.Tensor
         # append and pop of a deque are atomic: no lock on the way of every call.
         self._idle = deque(compiled.create_infer_request() for _ in range(size))
 

@@ -1,13 +1,13 @@
 """The names of TensorRT's Python API that edge_tx uses, typed, and no others.
 
 They are the ones that TensorRT 10.3 (JetPack 6), 10.16 (JetPack 7.2), 11.4 and TensorRT-RTX 1.7
-share; the last two names of :class:`BuilderConfig` and :class:`ComputeCapability` are RTX's own.
+share; :class:`RtxBuilderConfig` and ``ComputeCapability`` are RTX's own.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, cast
 
 from edge_tx.backends import Backend
@@ -24,20 +24,30 @@ __all__ = [
     "HostMemory",
     "Logger",
     "Network",
+    "NetworkInput",
     "OnnxParser",
     "OptimizationProfile",
     "ParserError",
+    "RtxBuilderConfig",
     "Runtime",
     "TimingCache",
     "load",
     "messages",
 ]
 
-Dims = Sequence[int]
-
 AHEAD_OF_TIME: Mapping[str, bool] = {"tensorrt": False, "tensorrt_rtx": True}
 """Backend -> whether it builds for GPUs that are not here. Such an engine fits every GPU of its
 generation, and its kernels are not timed, so there are no timings to keep."""
+
+
+class Dims(Protocol):
+    """``Dims``: sizes. Where one is wanted, a tuple will do."""
+
+    def __len__(self) -> int:
+        """Count of dimensions."""
+
+    def __iter__(self) -> Iterator[int]:
+        """The sizes."""
 
 
 class Logger(Protocol):
@@ -103,7 +113,6 @@ class BuilderConfig(Protocol):
     """``IBuilderConfig``."""
 
     builder_optimization_level: int
-    num_compute_capabilities: int
 
     def clear_flag(self, flag: Any) -> None:
         """Turns a flag off."""
@@ -122,6 +131,12 @@ class BuilderConfig(Protocol):
 
     def get_timing_cache(self) -> TimingCache | None:
         """The cache after a build."""
+
+
+class RtxBuilderConfig(BuilderConfig, Protocol):
+    """``IBuilderConfig`` of TensorRT-RTX, which builds for GPUs that are not here."""
+
+    num_compute_capabilities: int
 
     def set_compute_capability(self, compute_capability: Any, index: int) -> bool:
         """Names a GPU generation to build for."""

@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from edge_tx.backends import find
 from edge_tx.errors import MissingDependency, SessionFailed
@@ -23,6 +23,7 @@ from edge_tx.runtimes.tensorrt_api import (
     OnnxParser,
     OptimizationProfile,
     ParserError,
+    RtxBuilderConfig,
 )
 from edge_tx.runtimes.tensorrt_profiles import Profile, read
 
@@ -197,7 +198,7 @@ def _config(api: Api, builder: Builder, network: Network, request: Request) -> B
         if config.add_optimization_profile(profile) < 0:
             raise ValueError(f"the builder refuses the profile {wanted}")
     if request.compute_capability:
-        _aim(api, config, request.compute_capability)
+        _aim(api, cast(RtxBuilderConfig, config), request.compute_capability)
     if request.timing_cache:
         _use_timings(config, Path(request.timing_cache))
     return config
@@ -210,7 +211,7 @@ def _set_range(profile: OptimizationProfile, tensor: NetworkInput, wanted: Profi
     profile.set_shape(tensor.name, (batch.min, seq.min), (batch.opt, seq.opt), (batch.max, seq.max))
 
 
-def _aim(api: Api, config: BuilderConfig, capability: int) -> None:
+def _aim(api: Api, config: RtxBuilderConfig, capability: int) -> None:
     known = {int(value): value for value in api.ComputeCapability.__members__.values()}
     if capability not in known:
         names = ", ".join(str(number) for number in sorted(known) if number > 1)

@@ -13,7 +13,7 @@ def command(screen: Screen) -> None:
     """List the backends, installed or not."""
     from edge_tx import backends
 
-    rows = [row for row in backends.known().values() if row.name != "fake"]
+    rows = [row for row in backends.known().values() if not row.hidden]
     records = [
         {
             "name": row.name,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     default=("onnx",),
     show_default=True,
     shell_complete=backend_names,
-    help="Backend; several times for several graphs.",
+    help="Backends, with commas between them or one after each --to.",
 )
 @click.option(
     "--route", default="", help="Way through the exporter; by default the best one known."
@@ -68,7 +68,7 @@ def command(
             model,
             output,
             task=task,
-            to=to,
+            to=[name.strip() for names in to for name in names.split(",")],
             route=route,
             max_length=max_length,
             texts=texts,

@@ -18,4 +18,5 @@ def backend_names(_ctx: click.Context, _param: click.Parameter, incomplete: str)
     """Names of backends."""
     from edge_tx import backends
 
-    return [name for name in backends.known() if name.startswith(incomplete) and name != "fake"]
+    rows = backends.known().values()
+    return [row.name for row in rows if row.name.startswith(incomplete) and not row.hidden]

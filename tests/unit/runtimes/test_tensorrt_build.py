@@ -26,6 +26,7 @@ needs_onnx = pytest.mark.skipif(
 # Protocol -> the module's own name for it.
 FACADE = {
     "Builder": "Builder",
+    "Dims": "Dims",
     "BuilderConfig": "IBuilderConfig",
     "Engine": "ICudaEngine",
     "ExecutionContext": "IExecutionContext",
@@ -36,6 +37,7 @@ FACADE = {
     "OnnxParser": "OnnxParser",
     "OptimizationProfile": "IOptimizationProfile",
     "ParserError": "ParserError",
+    "RtxBuilderConfig": "IBuilderConfig",
     "Runtime": "Runtime",
     "TimingCache": "ITimingCache",
 }
@@ -69,9 +71,10 @@ def test_every_protocol_is_checked() -> None:
 @pytest.mark.parametrize("name", FACADE)
 def test_facade_names_what_there_is(rtx: Any, name: str) -> None:
     protocol, real = getattr(tensorrt_api, name), getattr(rtx, FACADE[name])
-    wanted = [n for n in (*vars(protocol), *protocol.__annotations__) if not n.startswith("_")]
+    wanted = {n for n in (*vars(protocol), *protocol.__annotations__) if not n.startswith("_")}
+    wanted |= {"__len__"} & vars(protocol).keys()
     assert wanted
-    assert [n for n in wanted if not hasattr(real, n)] == []
+    assert {n for n in wanted if not hasattr(real, n)} == set()
 
 
 @pytest.mark.parametrize("name", FACADE)
@@ -84,6 +87,11 @@ def test_facade_names_arguments_as_they_are(rtx: Any, name: str) -> None:
         signatures = re.findall(rf"{method}\(self: [\w.]+(.*?)\) ->", getattr(real, method).__doc__)
         theirs = [re.findall(r", (\w+):", signature) for signature in signatures]
         assert any(ours == names[: len(ours)] for names in theirs), (method, ours, theirs)
+
+
+def test_dims_are_what_the_facade_says(rtx: Any) -> None:
+    assert tuple(rtx.Dims((-1, 384))) == (-1, 384)
+    assert len(rtx.Dims((-1, 384))) == 2
 
 
 @pytest.mark.parametrize("name", ENUMS)

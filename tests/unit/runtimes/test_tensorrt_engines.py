@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -19,7 +20,7 @@ from edge_tx.errors import (
     MissingDependency,
     UnknownName,
 )
-from edge_tx.runtimes import cuda, tensorrt_build
+from edge_tx.runtimes import cuda, tensorrt_api, tensorrt_build
 from edge_tx.runtimes.tensorrt_build import Settings
 from edge_tx.runtimes.tensorrt_engines import BuildOptions, Built, build
 
@@ -107,6 +108,7 @@ def test_tensorrt_builds_for_no_gpu_that_is_not_here(
     engine_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Backend, "module", "numpy")
+    monkeypatch.setattr(tensorrt_api, "load", lambda _row: SimpleNamespace(__version__="10.3.0"))
     with (
         Bundle.open(engine_bundle("tensorrt")) as opened,
         pytest.raises(InvalidConfig, match="builds on the GPU it is for"),
