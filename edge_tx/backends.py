@@ -200,6 +200,7 @@ _BUILT_IN = (
         session="edge_tx.runtimes.tensorrt:open_session",
         exporter="edge_tx.exporters.tensorrt:export",
         builder="edge_tx.runtimes.tensorrt_engines:build",
+        hidden=True,  # until the export flow proves its graphs and `edge-tx build` is a verb
     ),
     Backend(
         name="tensorrt_rtx",
@@ -213,6 +214,7 @@ _BUILT_IN = (
         session="edge_tx.runtimes.tensorrt:open_rtx_session",
         exporter="edge_tx.exporters.tensorrt:export",
         builder="edge_tx.runtimes.tensorrt_engines:build",
+        hidden=True,  # until the export flow proves its graphs and `edge-tx build` is a verb
     ),
     Backend(
         name="fake",

@@ -52,7 +52,10 @@ def open_session(entry: Path, config: SessionConfig) -> OnnxSession:
         )
     with _mapped(f"opening {entry.name}"):
         native = ort.InferenceSession(
-            str(entry), _session_options(config), providers=_chain(device)
+            str(entry),
+            _session_options(config),
+            providers=_chain(device),
+            enable_fallback=0,  # else it would go on with another provider when one fails
         )
     if native.get_providers()[0] != provider:
         raise DeviceUnavailable(

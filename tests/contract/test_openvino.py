@@ -115,7 +115,8 @@ def test_cache_dir_keeps_the_compiled_graph(embedding: Sample, tmp_path: Path) -
         answers.append(session.run(feeds)["sentence_embedding"])
         session.close()
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".blob"]
-    np.testing.assert_array_equal(*answers)
+    first, second = answers
+    np.testing.assert_array_equal(first, second)
 
 
 def test_unknown_option_is_refused_by_name(embedding: Sample) -> None:
