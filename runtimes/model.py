@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_tx import backends, tasks
-from edge_tx import device as devices
 from edge_tx.backends import Placement, Session, SessionConfig
 from edge_tx.bundle import Bundle
 from edge_tx.errors import (
@@ -108,10 +108,10 @@ def load(
         config = SessionConfig(device=device, threads=threads, streams=streams)
         return backends.open_session(row.name, bundle.root / choice.graph.entry, config)
 
-    def open_engine() -> Engine:
-        return Engine(open_session, threads or devices.usable_threads(), streams)
-
-    opening = _Beside(open_engine)
+    if row.module is not None:  # here, as two threads that import only hold each other up
+        importlib.import_module(row.module)
+    total = threads or _usable_threads()
+    opening = _Beside(lambda: Engine(open_session, total, streams))
     try:
         tokenizer = bundle.tokenizer()
         task = tasks.create(bundle.manifest.task, bundle.manifest.settings)
@@ -298,6 +298,12 @@ class Model:
                 TruncationWarning,
                 stacklevel=4,
             )
+
+
+def _usable_threads() -> int:
+    from edge_tx.device import usable_threads  # not needed where the caller says how many
+
+    return usable_threads()
 
 
 class _Beside:
