@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import re
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_tx.errors import ExportFailed, InvalidConfig, MissingDependency
 from edge_tx.exporters import onnx_file, routes
+from edge_tx.exporters.attention import written_out_attention
 from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 from edge_tx.tensors import Array, TensorSpec
@@ -87,7 +87,7 @@ def export(
     route = routes.choose(traced.source.model_type, options.route)
     with quiet():
         try:
-            with _written_out_attention(traced.module):
+            with written_out_attention(traced.module):
                 model = route.convert(traced, _example(traced), options.opset or OPSET)
             _conform(model, traced)
             _check(model)
@@ -178,29 +178,6 @@ def _check(model: onnx_ir.Model) -> None:
     from onnx_ir.passes.common import CheckerPass
 
     CheckerPass(full_check=True)(model)
-
-
-@contextlib.contextmanager
-def _written_out_attention(module: Any) -> Iterator[None]:
-    """Switches every transformers model inside to the ``eager`` attention, for the trace."""
-    from transformers import PreTrainedModel
-
-    before = {m: m.config._attn_implementation for m in _outermost(module, PreTrainedModel)}
-    try:
-        for model in before:
-            model.set_attn_implementation("eager")
-        yield
-    finally:
-        for model, name in before.items():
-            model.set_attn_implementation(name)
-
-
-def _outermost(module: Any, kind: type) -> Iterator[Any]:
-    if isinstance(module, kind):
-        yield module
-        return
-    for child in module.children():
-        yield from _outermost(child, kind)
 
 
 def _failed(traced: Traced, route: routes.Route, exc: BaseException) -> ExportFailed:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_tx.errors import ExportFailed, InvalidConfig, MissingDependency, UnknownName
+from edge_tx.exporters.attention import written_out_attention
 from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 from edge_tx.tensors import TensorSpec
@@ -61,7 +62,9 @@ def _from_torch(traced: Traced, **how: Any) -> Any:
     import torch
 
     feeds = _example(traced)
-    with torch.no_grad(), _written_out_attention(traced.module):
+    # OpenVINO fuses it again. From torch's fused call it gives NaN for a row without any key
+    # (ModernBERT's local attention has such, in the padding), which pooling spreads.
+    with torch.no_grad(), written_out_attention(traced.module):
         return ov.convert_model(
             traced.module,
             example_input=tuple(feeds[spec.name] for spec in traced.inputs),
@@ -175,27 +178,6 @@ def _example(traced: Traced) -> dict[str, Any]:
     rows = [Row(i, e.ids, e) for i, e in enumerate(tokenizer.encode(_EXAMPLES))]
     feeds = collate(rows, traced.policy)
     return {name: torch.from_numpy(array) for name, array in feeds.items()}
-
-
-@contextlib.contextmanager
-def _written_out_attention(module: Any) -> Iterator[None]:
-    """Switches every transformers model inside to the ``eager`` attention, for the trace.
-
-    OpenVINO fuses it all the same. torch's fused call masks with infinity, and OpenVINO gives
-    NaN for a row without any key (ModernBERT's local attention has such, in the padding), which
-    pooling spreads over the text; written out, the mask is finite.
-    """
-    from transformers import PreTrainedModel
-
-    models = [m for m in module.modules() if isinstance(m, PreTrainedModel)]
-    before = [m.config._attn_implementation for m in models]
-    try:
-        for model in models:
-            model.set_attn_implementation("eager")
-        yield
-    finally:
-        for model, name in zip(models, before, strict=True):
-            model.set_attn_implementation(name)
 
 
 def _conform(model: Any, traced: Traced) -> Any:

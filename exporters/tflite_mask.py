@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edge_tx.errors import UnsupportedModel
+from edge_tx.exporters.attention import written_out_attention
 
 if TYPE_CHECKING:
     import torch
@@ -32,18 +33,13 @@ def additive_masks(module: torch.nn.Module) -> Iterator[None]:
     Args:
         module: Holds one or more models of transformers.
     """
-    from transformers import PreTrainedModel
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-    models = {m: m.config._attn_implementation for m in _outermost(module, PreTrainedModel)}
     ALL_MASK_ATTENTION_FUNCTIONS["eager"] = _additive_mask
     try:
-        for model in models:
-            model.set_attn_implementation("eager")
-        yield
+        with written_out_attention(module):
+            yield
     finally:
-        for model, name in models.items():
-            model.set_attn_implementation(name)
         del ALL_MASK_ATTENTION_FUNCTIONS["eager"]
 
 
@@ -68,11 +64,3 @@ def _additive_mask(
     if seen.ndim == 0:  # every token sees every other: nothing but the padding counts
         return padding
     return torch.where(seen[None, None], padding, torch.tensor(FILL, dtype=dtype))
-
-
-def _outermost(module: Any, kind: type) -> Iterator[Any]:
-    if isinstance(module, kind):
-        yield module
-        return
-    for child in module.children():
-        yield from _outermost(child, kind)
