@@ -47,8 +47,8 @@ test: $(INSTALLED) $(MINILM) ## Run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider $(TESTS)
 
 lint: $(INSTALLED) ## Check style and types
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check --no-cache
+	@$(BIN)/ruff format --check --no-cache
 	@$(BIN)/mypy
 
 format: $(INSTALLED) ## Lay the code out

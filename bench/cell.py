@@ -85,9 +85,8 @@ def measure(cell: Cell) -> Measured:
         EdgeTxError: The graph cannot be loaded or run.
     """
     start = perf_counter_ns()
-    from edge_tx.stats import MemoryStats
-
     from edge_tx.runtimes.model import load
+    from edge_tx.stats import MemoryStats
 
     model = load(cell.bundle, graph=cell.graph, device=cell.device, threads=cell.threads)
     load_ns = perf_counter_ns() - start
