@@ -13,10 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from edge_tx.errors import InvalidConfig, MissingDependency, UnknownName
-from edge_tx.tensors import Array, TensorSpec
+
+if TYPE_CHECKING:
+    from edge_tx.specs import TensorSpec
+    from edge_tx.tensors import Array
 
 __all__ = [
     "Backend",

@@ -21,9 +21,9 @@ from edge_tx.errors import BundleError, InvalidConfig
 from edge_tx.golden_json import Golden
 from edge_tx.manifest import FileRecord, Graph, Manifest, Parity, Source, TaskSettings
 from edge_tx.manifest_json import GOLDEN, MANIFEST, TOKENIZER
+from edge_tx.policy import TokenizerPolicy
+from edge_tx.specs import TensorSpec
 from edge_tx.strict_json import dumps, encode
-from edge_tx.tensors import TensorSpec
-from edge_tx.text import TokenizerPolicy
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge_tx.tensors import TensorSpec
-from edge_tx.text import TokenizerPolicy
+from edge_tx.policy import TokenizerPolicy
+from edge_tx.specs import TensorSpec
 
 __all__ = ["SCHEMA", "FileRecord", "Graph", "Manifest", "Parity", "Source", "TaskSettings"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from edge_tx.errors import BundleCorrupt, BundleTooNew, BundleUnsafe
 from edge_tx.manifest import SCHEMA, FileRecord, Graph, Manifest, Parity, Source, TaskSettings
+from edge_tx.specs import TensorSpec
 from edge_tx.strict_json import Fail, Reader, Rule, dumps, encode, loads
-from edge_tx.tensors import TensorSpec
 
 __all__ = ["GOLDEN", "LIMITS", "MANIFEST", "TOKENIZER", "path_problem", "read", "write"]
 

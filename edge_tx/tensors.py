@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_tx.errors import FeedMismatch
+from edge_tx.specs import DType, TensorSpec
 
 __all__ = ["Array", "DType", "TensorSpec", "check_feeds"]
 
 Array = npt.NDArray[Any]
-
-
-class DType(enum.Enum):
-    """Element types that a graph's input or output may have."""
-
-    BOOL = "bool"
-    INT8 = "int8"
-    UINT8 = "uint8"
-    INT32 = "int32"
-    INT64 = "int64"
-    FLOAT16 = "float16"
-    FLOAT32 = "float32"
-    FLOAT64 = "float64"
-
-    @property
-    def numpy(self) -> np.dtype[Any]:
-        """The numpy dtype of the same name."""
-        return _NUMPY[self]
-
-
-# A look-up, as every call of a session asks for each input's type.
-_NUMPY = {dtype: np.dtype(dtype.value) for dtype in DType}
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One input or output of a graph.
-
-    Attributes:
-        name: The name it is fed or read by.
-        dtype: Element type.
-        shape: Integers are fixed, strings symbolic: ``("batch", "seq", 384)``. The same
-            symbol means the same number in every tensor of one call.
-    """
-
-    name: str
-    dtype: DType
-    shape: tuple[int | str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.dtype.value}[{', '.join(map(str, self.shape))}]"
 
 
 def check_feeds(specs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> dict[str, Array]:

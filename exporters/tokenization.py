@@ -16,7 +16,7 @@ from edge_tx.errors import InvalidConfig, UnsupportedModel
 from edge_tx.exporters.checkpoint import Checkpoint
 from edge_tx.exporters.network import position_limit
 from edge_tx.exporters.sentence import TransformerSettings
-from edge_tx.text import TokenizerPolicy
+from edge_tx.policy import TokenizerPolicy
 
 __all__ = ["load_tokenizer", "read_policy", "tokenizer_json"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_tx.manifest import Source, TaskSettings
+from edge_tx.policy import TokenizerPolicy
 from edge_tx.tensors import Array, TensorSpec
-from edge_tx.text import TokenizerPolicy
 
 if TYPE_CHECKING:
     import torch

@@ -101,7 +101,8 @@ def load(
     choice = choose(bundle, backend, graph)
     row = backends.find(choice.graph.backend)
     # Hashing and the vendor's reading of a graph leave the interpreter free for most of their
-    # time, so both go on beside the rest: 0.15 s for 90 MB that nobody waits for.
+    # time, so both go on beside the rest: 0.15 s for 90 MB that nobody waits for. Never three
+    # things at once, though: on two cores that would hold up the graph, the longest of them.
     bundle.prefetch(choice.graph.files)
 
     def open_session(threads: int, streams: int) -> Session:
@@ -113,9 +114,9 @@ def load(
     total = threads or _usable_threads()
     opening = _Beside(lambda: Engine(open_session, total, streams))
     try:
+        bundle.entry(choice.graph)  # joins the hashing: nothing is answered before it is done
         tokenizer = bundle.tokenizer()
         task = tasks.create(bundle.manifest.task, bundle.manifest.settings)
-        bundle.entry(choice.graph)  # joins the hashing: nothing is answered before it is done
     except EdgeTxError:
         opening.discard()
         raise

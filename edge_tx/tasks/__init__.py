@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from edge_tx.backends import resolve
 from edge_tx.errors import UnknownName
 from edge_tx.manifest import TaskSettings
-from edge_tx.tensors import Array
-from edge_tx.text import Row, Tokenizer
+
+if TYPE_CHECKING:
+    from edge_tx.tensors import Array
+    from edge_tx.text import Row, Tokenizer
 
 __all__ = ["TASKS", "Result", "Task", "TaskRow", "create", "find"]
 
