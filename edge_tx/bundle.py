@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -14,6 +15,7 @@ from edge_tx.bundle_folder import files_of, hash_file, read_folder
 from edge_tx.errors import BundleCorrupt, BundleError, InvalidConfig, UnknownName
 from edge_tx.manifest import FileRecord, Graph, Manifest
 from edge_tx.manifest_json import GOLDEN, TOKENIZER
+from edge_tx.seals import Seals
 
 if TYPE_CHECKING:
     import tempfile
@@ -54,6 +56,8 @@ class Bundle:
         self._records = {record.path: record for record in files_of(manifest)}
         self._locks = {path: threading.Lock() for path in self._records}
         self._verified: set[str] = set()
+        self._seals = Seals(root if holds is None else None)
+        self._sealing = threading.Lock()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Bundle:
@@ -110,7 +114,10 @@ class Bundle:
         return found[0]
 
     def path(self, record: FileRecord) -> Path:
-        """Where a file is, after its hash was verified; the first call for it reads it.
+        """Where a file is, after its hash was verified.
+
+        The first call for it reads it, unless it was read before on this machine and is
+        untouched since, see :mod:`edge_tx.seals`.
 
         Raises:
             BundleCorrupt: Its contents are not what the manifest says.
@@ -121,9 +128,7 @@ class Bundle:
         with self._locks[record.path]:  # joins a prefetch that is under way
             if record.path not in self._verified:
                 with swap.io_errors(f"read {path}"):
-                    size, sha256 = hash_file(path)
-                self._compare(record, size, sha256)
-                self._verified.add(record.path)
+                    self._verify(record, path, trust_seals=True)
         return path
 
     def entry(self, graph: Graph) -> Path:
@@ -144,12 +149,19 @@ class Bundle:
         threading.Thread(target=self._prefetch, args=(wanted,), daemon=True).start()
 
     def check(self) -> None:
-        """Verifies every file.
+        """Hashes every file, whatever is remembered of it.
 
         Raises:
             BundleCorrupt: Lists all that are damaged.
         """
-        problems = [problem for problem in map(self._problem, self.files) if problem]
+        problems = []
+        for record in self.files:
+            path = self.root / record.path
+            try:
+                with self._locks[record.path], swap.io_errors(f"read {path}"):
+                    self._verify(record, path, trust_seals=False)
+            except BundleError as exc:
+                problems.append(str(exc))
         if problems:
             raise BundleCorrupt("; ".join(problems))
 
@@ -232,14 +244,17 @@ class Bundle:
 
     def _prefetch(self, records: tuple[FileRecord, ...]) -> None:
         for record in records:
-            self._problem(record)  # whoever asks for the file finds it again, and raises it
+            with contextlib.suppress(BundleError):  # whoever asks for the file raises it again
+                self.path(record)
 
-    def _problem(self, record: FileRecord) -> str | None:
-        try:
-            self.path(record)
-        except BundleError as exc:
-            return str(exc)
-        return None
+    def _verify(self, record: FileRecord, path: Path, *, trust_seals: bool) -> None:
+        before = path.stat()
+        if not (trust_seals and self._seals.hold(record, before)):
+            size, sha256 = hash_file(path)
+            self._compare(record, size, sha256)
+            with self._sealing:
+                self._seals.keep(record, before, path.stat())
+        self._verified.add(record.path)
 
     def _check_ours(self, record: FileRecord) -> None:
         if self._records.get(record.path) != record:

@@ -6,21 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_tx.errors import BundleCorrupt, InvalidConfig, InvalidInput
 from edge_tx.policy import TokenizerPolicy
 from edge_tx.tensors import Array
-from edge_tx.truncation import Cut, Encoding, Truncation, cut, no_room
+
+if TYPE_CHECKING:
+    from edge_tx.truncation import Encoding, Truncation
 
 __all__ = [
-    "Cut",
-    "Encoding",
     "Row",
     "Tokenizer",
     "TokenizerPolicy",
-    "Truncation",
     "collate",
     "refuse_surrogates",
 ]
@@ -105,7 +105,7 @@ class Tokenizer:
                 text's windows are its encoding's ``overflowing``; else what is cut is lost.
 
         Returns:
-            One encoding per text; a :class:`Cut` where the text was too long.
+            One encoding per text; a :class:`edge_tx.truncation.Cut` where the text was too long.
 
         Raises:
             InvalidInput: A text is not valid Unicode (a lone surrogate), or the text of a pair
@@ -129,6 +129,8 @@ class Tokenizer:
             raise
         for index, encoding in enumerate(encodings):
             if len(encoding) > limit:
+                from edge_tx.truncation import cut  # most processes meet no such text
+
                 encodings[index] = cut(
                     encoding, limit, truncation, self.policy.truncation_side, stride
                 )
@@ -176,6 +178,8 @@ class Tokenizer:
                 "model reads: give a smaller one"
             )
         if max_length <= self._added[0]:
+            from edge_tx.truncation import no_room
+
             raise no_room(max_length, 0)
         return max_length
 

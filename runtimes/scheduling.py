@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TOKEN_BUDGET", "Batch", "plan", "run"]
 
-# Padded tokens of one batch. Measured with all-MiniLM-L6-v2 on two cores: batches of 512 tokens
-# on two one-thread streams are the fastest (256: -6 %, 1024: -4 %), since a layer's activations
-# (512 x 1536 floats, 3 MB) then stay in a core's own cache; and they bound memory.
-TOKEN_BUDGET = 512
+# Padded tokens of one batch. Measured with all-MiniLM-L6-v2 on two cores: on two one-thread
+# streams, batches of 192 to 512 tokens are equally fast and 1,024 is slower by a twentieth, since
+# a layer's activations (384 x 1536 floats, 2 MB) then stay in a core's own cache; and they bound
+# memory.
+TOKEN_BUDGET = 384
 
 Batch = list[int]
 

@@ -18,6 +18,12 @@ _ROOT = Path(__file__).resolve().parents[1]
 _MINILM = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What edge_tx remembers between processes stays out of the user's own folder."""
+    os.environ["EDGE_TX_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 class TinyModel(Protocol):
     """Builds a tiny model once per session and arguments; copy the folder before editing it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,10 @@ import numpy.typing as npt
 from edge_tx.errors import InvalidConfig, InvalidInput, UnknownName
 from edge_tx.manifest import TaskSettings
 from edge_tx.tensors import Array
-from edge_tx.text import Cut, Row, Tokenizer, Truncation, refuse_surrogates
+from edge_tx.text import Row, Tokenizer, refuse_surrogates
+
+if TYPE_CHECKING:
+    from edge_tx.truncation import Truncation
 
 __all__ = [
     "ACTIVATIONS",
@@ -195,7 +198,7 @@ def plain_rows(
     left = tokenizer.policy.padding_side == "left"
     rows = []
     for index, encoding in enumerate(encodings):
-        dropped = encoding.dropped if isinstance(encoding, Cut) else 0
+        dropped: int = getattr(encoding, "dropped", 0)  # a Cut has it, the library's own has not
         if dropped:
             refuse_too_long(items[index], len(encoding), dropped, options)
         rows.append(Row(index, encoding.ids, encoding, dropped, left=left))

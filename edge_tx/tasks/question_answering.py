@@ -21,7 +21,8 @@ from edge_tx.tasks.common import (
     window_rows,
 )
 from edge_tx.tensors import Array
-from edge_tx.text import Encoding, Row, Tokenizer
+from edge_tx.text import Row, Tokenizer
+from edge_tx.truncation import Encoding
 
 __all__ = ["Answer", "Answers", "QuestionAnswering", "QuestionOptions"]
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from edge_tx.errors import BundleCorrupt, InvalidConfig, InvalidInput
-from edge_tx.text import Cut, Row, Tokenizer, TokenizerPolicy, collate, refuse_surrogates
+from edge_tx.text import Row, Tokenizer, TokenizerPolicy, collate, refuse_surrogates
+from edge_tx.truncation import Cut
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
