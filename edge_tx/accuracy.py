@@ -1,11 +1,12 @@
 """How near a graph is to the fp32 reference, as one number that a user can set a limit to.
 
-**The definition.** Where the accuracy gate has measured a graph and an unquantised fp32 graph of
-the same bundle by the same metric, the accuracy is the ratio of the two: 0.99 keeps 99 % of the
-reference's F1. With several such metrics the lowest ratio counts. A metric that compares with
-the reference by itself (the cosine, the share of equal answers) is the accuracy as it is.
-Otherwise it is what the parity check measured when the graph was made: the smallest cosine of an
-output or the share of equal answers, whichever is lower.
+**The definition.** Where the accuracy gate has measured a graph and the fp32 graph by the same
+metric, the accuracy is the ratio of the two: 0.99 keeps 99 % of the reference's F1. The fp32
+graph's number stands beside the graph's own (``f1`` and ``f1_fp32``) or in the record of the
+bundle's first unquantised fp32 graph. With several such metrics the lowest ratio counts. A
+metric that compares with the reference by itself (the cosine, the share of equal answers) is the
+accuracy as it is. Otherwise it is what the parity check measured when the graph was made: the
+smallest cosine of an output or the share of equal answers, whichever is lower.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from edge_tx.manifest import Graph
 
 __all__ = ["Accuracy", "accuracy_of"]
 
-_SCORES = ("accuracy", "f1", "em", "spearman", "pearson")
-"""Metrics of the gate that are scores of their own; 1 is perfect, or 100."""
+_SCORES = ("accuracy", "f1", "f1_binary", "em", "spearman", "pearson")
+"""Metrics of the gate that are scores of their own; more is better."""
+
+_FP32 = "_fp32"
 
 _AGAINST_REFERENCE = ("cosine", "agreement")
 """Metrics of the gate that compare with the fp32 reference."""
@@ -52,8 +55,9 @@ def _by_metric(graph: Graph, graphs: Sequence[Graph]) -> Iterator[Accuracy]:
     reference = next((g for g in graphs if g.precision == "fp32" and not g.recipe), None)
     truth = reference.metrics if reference else {}
     for name in _SCORES:
-        if name in graph.metrics and truth.get(name, 0) > 0:
-            yield Accuracy(graph.metrics[name] / truth[name], f"{name} relative to fp32")
+        wanted = graph.metrics.get(f"{name}{_FP32}", truth.get(name, 0))
+        if name in graph.metrics and wanted > 0:
+            yield Accuracy(graph.metrics[name] / wanted, f"{name} relative to fp32")
     for name in _AGAINST_REFERENCE:
         if name in graph.metrics:
             yield Accuracy(graph.metrics[name], f"{name} with fp32")

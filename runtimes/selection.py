@@ -188,19 +188,18 @@ def _held_to(entry: _Entry, bundle: Bundle, limit: float | None) -> _Entry:
 
 
 def _doubted(entry: _Entry, tuning: Tuning | None) -> _Entry:
-    """Graphs that may fail here are taken only where there is nothing else."""
-    if tuning is not None:
-        found = next((m for m in tuning.graphs if m.graph == entry.graph.name), None)
-        problem = found.problem if found else "not measured"
-        return replace(entry, doubt=f"failed when it was measured: {problem}" if problem else "")
-    return replace(entry, doubt=_not_built(entry))
+    """Notes what may fail here; it is taken only where there is nothing else."""
+    measured = [m for m in tuning.graphs if m.graph == entry.graph.name] if tuning else []
+    if measured and measured[0].problem:
+        return replace(entry, doubt=f"failed when it was measured: {measured[0].problem}")
+    return entry if measured else replace(entry, doubt=_not_built(entry))
 
 
 def _not_built(entry: _Entry) -> str:
     """Why a graph cannot run before it is built on this device; empty if it can."""
     if entry.row is None or not entry.row.builder:
         return ""
-    return "must be built on this device: edge-tx build, then edge-tx tune"
+    return "is built on the device: edge-tx build, then edge-tx tune"
 
 
 def _best(entries: Sequence[_Entry], tuning: Tuning | None) -> tuple[_Entry, str]:

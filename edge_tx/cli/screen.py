@@ -116,12 +116,17 @@ def output_options(verb: F) -> F:
     return with_screen  # type: ignore[return-value]
 
 
-def facts(rows: Mapping[str, object]) -> Table:
-    """A table of names and values; rows with nothing to say are left out."""
+def facts(rows: Mapping[str, object], width: int = 0) -> Table:
+    """A table of names and values; rows with nothing to say are left out.
+
+    Args:
+        rows: Values by name.
+        width: Columns that the names take at least, so that several tables line up.
+    """
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=width)
     table.add_column(overflow="fold")
     for name, value in rows.items():
         if value not in ("", None, ()):
