@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,6 +26,7 @@ __all__ = ["Tuned", "tune"]
 _LONG = 600
 # The list that throughput is measured on has at least this many inputs.
 _LIST = 128
+_TURNS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,9 @@ def tune(
 ) -> Tuned:
     """Measures every graph of a bundle that can run here, and remembers the numbers.
 
-    Each graph is measured in a fresh process with the same threads and texts: single calls with
-    a short and with a long text, a list, and the peak of memory. From then on
+    Each graph is measured twice, in turns, in a fresh process with the same threads and texts:
+    single calls with a short and with a long text, a list, and the peak of memory. The better
+    number counts. From then on
     ``edge_tx.load(path)`` takes the best one on this device. A graph that fails is an entry that
     says so; the others go on.
 
@@ -80,7 +82,7 @@ def tune(
             their own; see :mod:`edge_tx.accuracy`.
         inputs: Inputs of the task, short and long ones; by default the bundle's golden ones.
         options: The task's options.
-        seconds: Time to spend at least on each of the three kinds of call.
+        seconds: Time to spend at least on each of the three kinds of call, each turn.
         progress: Called with what is measured next, how many graphs are done, and of how many.
 
     Raises:
@@ -136,12 +138,34 @@ def _cell(bundle: Bundle, plan: Plan, texts: tuple[Any, ...], options: dict[str,
     )
 
 
-def _measured(bundle: Bundle, cell: Cell, progress: Progress) -> Iterator[Measurement]:
-    count = len(bundle.graphs)
-    for done, graph in enumerate(bundle.graphs):
-        progress(graph.name, done, count)
-        yield _measure(graph, replace(cell, graph=graph.name))
-    progress("", count, count)
+def _measured(bundle: Bundle, cell: Cell, progress: Progress) -> list[Measurement]:
+    """Measures the graphs in turns, so that what else the machine does does not meet one alone."""
+    graphs = bundle.graphs
+    found: dict[str, Measurement] = {}
+    for done, graph in enumerate(graphs * _TURNS):
+        progress(graph.name, done, len(graphs) * _TURNS)
+        before = found.get(graph.name)
+        if before is None or not before.problem:
+            now = _measure(graph, replace(cell, graph=graph.name))
+            found[graph.name] = _better(before, now)
+    progress("", len(graphs) * _TURNS, len(graphs) * _TURNS)
+    return [found[graph.name] for graph in graphs]
+
+
+def _better(before: Measurement | None, now: Measurement) -> Measurement:
+    """The best of each number: what else runs only ever slows a graph."""
+    if before is None or now.problem:
+        return now
+
+    def least(name: str) -> Any:
+        values = (getattr(m, name) for m in (before, now))
+        return min((v for v in values if v is not None), default=None)
+
+    return replace(
+        now,
+        **{name: least(name) for name in ("short_ns", "long_ns", "peak_rss_bytes", "load_ns")},
+        per_second=max(before.per_second or 0.0, now.per_second or 0.0),
+    )
 
 
 def _measure(graph: Graph, cell: Cell) -> Measurement:

@@ -69,7 +69,7 @@ def _backend(status: BackendStatus) -> list[RenderableType]:
     about = {
         "installed": ", ".join(status.packages) or f"no: {status.install}",
         "sees": "\n".join(status.sees) or status.problem,
-        "devices": ", ".join(status.devices),
+        "--device": ", ".join(status.devices),
         "releases": "\n".join(status.fits),
     }
     return ["", Text.assemble((status.title, "bold"), f"  {status.name}"), facts(about, _NAMES)]

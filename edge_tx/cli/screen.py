@@ -134,20 +134,23 @@ def facts(rows: Mapping[str, object], width: int = 0) -> Table:
     return table
 
 
-def grid(columns: Sequence[str], rows: Sequence[Sequence[object]], right: str = "") -> Table:
+def grid(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], right: str | Sequence[str] = ""
+) -> Table:
     """A table with a head.
 
     Args:
         columns: Their names.
         rows: Cells by row.
-        right: Names of the columns that are set flush right, separated by blanks.
+        right: Names of the columns that are set flush right, as a sequence or separated by blanks.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    flush = right.split() if isinstance(right, str) else right
     for name in columns:
-        table.add_column(name, justify="right" if name in right.split() else "left")
+        table.add_column(name, justify="right" if name in flush else "left")
     for row in rows:
         table.add_row(*map(_plain, row))
     return table

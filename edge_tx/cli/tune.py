@@ -50,9 +50,9 @@ _GOALS = ("latency", "throughput", "memory")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    default=2.0,
+    default=1.0,
     show_default=True,
-    help="Time to spend on short texts, on long ones, and on lists.",
+    help="Time to spend on short texts, on long ones, and on lists, in each of two turns.",
 )
 @output_options
 def command(
@@ -68,7 +68,7 @@ def command(
 ) -> None:
     """Find the best graph for this device, and remember it.
 
-    Every graph that can run here is measured in a fresh process with the same threads and
+    Every graph that can run here is measured in fresh processes with the same threads and
     texts. From then on --backend auto, the default of the other verbs, takes the best one.
     """
     from edge_tx.bench.tuning import tune
@@ -93,8 +93,7 @@ def command(
 
 def _rendered(tuned: Tuned) -> list[RenderableType]:
     graphs = tuned.tuning.graphs
-    numbers = " ".join(name.replace(" ", "\0") for name in _COLUMNS[1:])
-    table = grid(_COLUMNS, [_row(m) for m in graphs if not m.problem], right=numbers)
+    table = grid(_COLUMNS, [_row(m) for m in graphs if not m.problem], right=_COLUMNS[1:])
     verdicts = {c.graph: c.verdict for c in tuned.candidates}
     verdicts |= {m.graph: m.problem for m in graphs if m.problem}
     about = {"chosen": tuned.graph, "because": tuned.reason, "remembered in": tuned.path}
