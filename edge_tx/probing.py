@@ -58,7 +58,7 @@ def ask(probe: str, patience_s: float = PATIENCE_S) -> Answer:
     try:
         done = subprocess.run(command, capture_output=True, timeout=patience_s, check=False)
     except subprocess.TimeoutExpired:
-        return Answer(problem=f"gave no answer in {patience_s:.0f} s")
+        return Answer(problem=f"gave no answer in {patience_s:g} s")
     if done.returncode < 0:
         return Answer(problem=f"crashed (signal {-done.returncode})")
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()

@@ -4,8 +4,9 @@ Usage: tflite_session.py GRAPH [--threads N] [--rounds N]
 
 For every bucket of the graph, in one process and interleaved: the session of edge_tx, LiteRT's
 Interpreter with a feed that is ready, and LiteRT's CompiledModel. Session and Interpreter are one
-opened graph: two of the same file differ by up to 4 % by where their weights come to lie. Then, in a fresh process each,
-what the Interpreter and the CompiledModel take to open the graph, in memory.
+opened graph: two of the same file differ by up to 4 % by where their weights come to lie. Then,
+in a fresh process each, what the Interpreter and the CompiledModel take to open the graph, in
+memory.
 """
 
 from __future__ import annotations

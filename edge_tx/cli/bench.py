@@ -12,7 +12,7 @@ from edge_tx.cli import reading
 from edge_tx.cli.opening import accuracy_option
 from edge_tx.cli.screen import Screen, facts, grid, output_options
 from edge_tx.cli.suggesting import backend_names
-from edge_tx.errors import MissingDependency, SessionFailed
+from edge_tx.errors import AccuracyGateFailed, MissingDependency, SessionFailed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -111,4 +111,6 @@ def _raise_if_bad(rows: Sequence[ReportRow]) -> None:
         if row.status == "failed":
             raise SessionFailed(f"measuring {row.graph} failed: {row.note}")
     if rows and all(row.status == "skipped" for row in rows):
+        if any(row.note.startswith("accuracy") for row in rows):
+            raise AccuracyGateFailed(f"no graph will do: {rows[0].graph}: {rows[0].note}")
         raise MissingDependency("a backend", "measuring this bundle", rows[0].note)
