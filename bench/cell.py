@@ -34,6 +34,7 @@ class Cell:
         options: The task's options.
         min_calls: Single calls to time at least.
         min_ns: Time to spend at least on single calls, and on lists.
+        also: More inputs that are timed alone, each as long as the first.
     """
 
     bundle: str
@@ -44,6 +45,7 @@ class Cell:
     options: dict[str, Any]
     min_calls: int = 50
     min_ns: int = 1_000_000_000
+    also: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Measured:
         first_ns: The first answer after that, cold.
         warm_up_calls: Calls before the timing became steady.
         samples_ns: Every timed single call.
+        also_ns: The same for each input of ``also``.
         list_inputs: Inputs answered in lists.
         list_ns: Time that took.
         list_cpu_ns: CPU time that took, over all threads.
@@ -67,6 +70,7 @@ class Measured:
     first_ns: int
     warm_up_calls: int
     samples_ns: tuple[int, ...]
+    also_ns: tuple[tuple[int, ...], ...]
     list_inputs: int
     list_ns: int
     list_cpu_ns: int
@@ -91,14 +95,15 @@ def measure(cell: Cell) -> Measured:
     model = load(cell.bundle, graph=cell.graph, device=cell.device, threads=cell.threads)
     load_ns = perf_counter_ns() - start
     loaded = MemoryStats.read().peak_rss_bytes
-    one = cell.inputs[0]
 
-    def call() -> None:
-        model(one, **cell.options)
+    def calls(value: Any) -> Callable[[], object]:
+        return lambda: model(value, **cell.options)
 
+    call = calls(cell.inputs[0])
     first_ns = _timed(call)
     warm_up = _warm_up(call)
     samples = _repeat(call, cell.min_calls, cell.min_ns)
+    also = tuple(_steady(calls(value), cell) for value in cell.also)
     model(list(cell.inputs), **cell.options)  # opens the streams
     cpu = process_time_ns()
     lists = _repeat(lambda: model(list(cell.inputs), **cell.options), 1, cell.min_ns)
@@ -108,6 +113,7 @@ def measure(cell: Cell) -> Measured:
         first_ns=first_ns,
         warm_up_calls=warm_up,
         samples_ns=tuple(samples),
+        also_ns=also,
         list_inputs=len(lists) * len(cell.inputs),
         list_ns=sum(lists),
         list_cpu_ns=cpu,
@@ -144,6 +150,11 @@ def _warm_up(call: Callable[[], object]) -> int:
     return _MOST_WARM_UP * _BLOCK
 
 
+def _steady(call: Callable[[], object], cell: Cell) -> tuple[int, ...]:
+    _warm_up(call)
+    return tuple(_repeat(call, cell.min_calls, cell.min_ns))
+
+
 def _block(call: Callable[[], object]) -> Sequence[int]:
     return [_timed(call) for _ in range(_BLOCK)]
 
@@ -156,7 +167,8 @@ def main() -> None:
 
     warnings.simplefilter("ignore", TruncationWarning)
     raw = json.load(sys.stdin)
-    cell = Cell(**{**raw, "inputs": tuple(_input(i) for i in raw["inputs"])})
+    texts = {key: tuple(_input(i) for i in raw[key]) for key in ("inputs", "also")}
+    cell = Cell(**{**raw, **texts})
     try:
         answer: dict[str, Any] = asdict(measure(cell))
     except EdgeTxError as exc:

@@ -19,9 +19,10 @@ from edge_tx.device import DeviceInfo
 from edge_tx.errors import InvalidConfig
 from edge_tx.manifest import Graph
 from edge_tx.report import Report, ReportContext, ReportRow
+from edge_tx.runtimes.selection import check_limit, too_inaccurate
 from edge_tx.stats import LatencyStats, throughput
 
-__all__ = ["Plan", "run"]
+__all__ = ["Plan", "in_fresh_process", "run", "texts_of"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -44,6 +45,8 @@ class Plan:
             the texts of the bundle's golden answers.
         options: The task's options.
         seconds: Time to spend at least on single calls, and again on lists.
+        min_accuracy: Only graphs of at least this accuracy (:mod:`edge_tx.accuracy`); None for
+            all.
     """
 
     graphs: tuple[str, ...] = ()
@@ -53,8 +56,10 @@ class Plan:
     inputs: tuple[Any, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     seconds: float = 1.0
+    min_accuracy: float | None = None
 
     def __post_init__(self) -> None:
+        check_limit(self.min_accuracy)
         if self.threads is not None and self.threads < 1:
             raise InvalidConfig(f"threads must be 1 or more, not {self.threads}")
         if not 0 < self.seconds <= 3600:
@@ -119,11 +124,14 @@ def _row(bundle: Bundle, graph: Graph, plan: Plan) -> ReportRow:
         size_bytes=graph.size,
         parity=graph.parity,
     )
+    refusal = too_inaccurate(graph, bundle.graphs, plan.min_accuracy)
+    if refusal:
+        return replace(row, status="skipped", note=refusal)
     vendor = backends.known().get(graph.backend)
     if vendor is None or vendor.module is None:
         missing = vendor.install if vendor else f"no backend '{graph.backend}' is known here"
         return replace(row, status="skipped", note=missing)
-    answer = _in_fresh_process(_cell(bundle, graph, plan))
+    answer = in_fresh_process(_cell(bundle, graph, plan))
     if "error" in answer:
         return replace(row, status="failed", note=str(answer["error"]))
     return replace(
@@ -138,11 +146,7 @@ def _row(bundle: Bundle, graph: Graph, plan: Plan) -> ReportRow:
 
 
 def _cell(bundle: Bundle, graph: Graph, plan: Plan) -> Cell:
-    inputs, options = plan.inputs, dict(plan.options)
-    if not inputs:
-        cases = bundle.golden().cases
-        options = {**cases[0].options, **options}
-        inputs = tuple(c.input for c in cases if c.options == cases[0].options)
+    inputs, options = texts_of(bundle, plan.inputs, dict(plan.options))
     repeats = -(-_LIST // len(inputs))
     return Cell(
         bundle=str(bundle.root),
@@ -155,7 +159,25 @@ def _cell(bundle: Bundle, graph: Graph, plan: Plan) -> Cell:
     )
 
 
-def _in_fresh_process(cell: Cell) -> dict[str, Any]:
+def texts_of(
+    bundle: Bundle, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs that were given, or those of the golden answers, with their options.
+
+    Raises:
+        InvalidConfig: None were given, and the bundle has no golden answers.
+    """
+    if inputs:
+        return inputs, options
+    cases = bundle.golden().cases
+    if not cases:
+        raise InvalidConfig(f"{bundle.origin} has no golden answers to measure with: give inputs")
+    same = tuple(c.input for c in cases if c.options == cases[0].options)
+    return same, {**cases[0].options, **options}
+
+
+def in_fresh_process(cell: Cell) -> dict[str, Any]:
+    """Measures a cell: the fields of :class:`Measured`, or ``{"error": why it failed}``."""
     command = [sys.executable, "-m", "edge_tx.bench.cell"]
     try:
         done = subprocess.run(

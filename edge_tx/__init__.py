@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_tx.bench.tuning import tune
     from edge_tx.bundle import Bundle
     from edge_tx.device import DeviceInfo
     from edge_tx.errors import EdgeTxError, TruncationWarning
@@ -25,6 +26,7 @@ _HOMES = {
     "TruncationWarning": "edge_tx.errors",
     "export": "edge_tx.exporters.pipeline",
     "load": "edge_tx.runtimes.model",
+    "tune": "edge_tx.bench.tuning",
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "__version__",
     "export",
     "load",
+    "tune",
 ]
 
 

@@ -13,7 +13,6 @@ import os
 import shutil
 import stat
 import struct
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from typing import IO
 
 from edge_tx import manifest_json, swap
 from edge_tx.bundle_folder import files_of, read_folder
+from edge_tx.cache import ENVIRONMENT, cache_root
 from edge_tx.errors import BundleCorrupt, BundleError, BundleUnsafe, EdgeTxError
 from edge_tx.manifest import FileRecord, Manifest
 from edge_tx.manifest_json import LIMITS, MANIFEST
@@ -122,18 +122,8 @@ def unpacked(path: Path) -> Unpacked:
 
 def cache_folder() -> Path:
     """Where archives are unpacked to: ``$EDGE_TX_CACHE``, or the platform's cache folder."""
-    own = os.environ.get("EDGE_TX_CACHE")
-    if own:
-        return Path(own).absolute()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        given = os.environ.get("XDG_CACHE_HOME", "")
-        # Relative values are to be ignored: the XDG base directory specification.
-        base = given if Path(given).is_absolute() else Path.home() / ".cache"
-    return Path(base) / "edge_tx" / "bundles"
+    root = cache_root()
+    return root if os.environ.get(ENVIRONMENT) else root / "bundles"
 
 
 def _writable_cache() -> Path | None:
@@ -143,9 +133,9 @@ def _writable_cache() -> Path | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError) as exc:  # RuntimeError: there is no home folder
-        if os.environ.get("EDGE_TX_CACHE"):
+        if os.environ.get(ENVIRONMENT):
             reason = getattr(exc, "strerror", None) or exc
-            raise BundleError(f"cannot write EDGE_TX_CACHE={folder}: {reason}") from exc
+            raise BundleError(f"cannot write {ENVIRONMENT}={folder}: {reason}") from exc
         return None
     return folder
 

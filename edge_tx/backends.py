@@ -131,6 +131,9 @@ class Backend:
         quantizer: ``"module:function"``, see :mod:`edge_tx.calibration`; empty if it has none.
         builder: ``"module:function"`` called as ``(bundle, graph, options) -> Built``, for
             graphs that are built on the device before they run; empty if they run as they are.
+        probe: ``"module:function"``, called without arguments: what the vendor's library sees
+            here, one text for each device. Run in a process of its own (:mod:`edge_tx.probing`),
+            as a driver that does not fit may crash it; empty if there is nothing to ask.
         hidden: Whether it is left out of what users are shown.
     """
 
@@ -146,6 +149,7 @@ class Backend:
     exporter: str = ""
     quantizer: str = ""
     builder: str = ""
+    probe: str = ""
     hidden: bool = False
 
     @property
@@ -166,6 +170,7 @@ _BUILT_IN = (
         dynamic_shapes=True,
         session="edge_tx.runtimes.onnx:open_session",
         exporter="edge_tx.exporters.onnx:export",
+        probe="edge_tx.runtimes.probes:onnx",
     ),
     Backend(
         name="openvino",
@@ -178,6 +183,7 @@ _BUILT_IN = (
         dynamic_shapes=True,
         session="edge_tx.runtimes.openvino:open_session",
         exporter="edge_tx.exporters.openvino:export",
+        probe="edge_tx.runtimes.probes:openvino",
     ),
     Backend(
         name="tflite",
@@ -190,6 +196,7 @@ _BUILT_IN = (
         dynamic_shapes=False,
         session="edge_tx.runtimes.tflite:open_session",
         exporter="edge_tx.exporters.tflite:export",
+        probe="edge_tx.runtimes.probes:tflite",
     ),
     Backend(
         name="tensorrt",
@@ -203,6 +210,7 @@ _BUILT_IN = (
         session="edge_tx.runtimes.tensorrt:open_session",
         exporter="edge_tx.exporters.tensorrt:export",
         builder="edge_tx.runtimes.tensorrt_engines:build",
+        probe="edge_tx.runtimes.probes:tensorrt",
         hidden=True,  # until the export flow proves its graphs and `edge-tx build` is a verb
     ),
     Backend(
@@ -217,6 +225,7 @@ _BUILT_IN = (
         session="edge_tx.runtimes.tensorrt:open_rtx_session",
         exporter="edge_tx.exporters.tensorrt:export",
         builder="edge_tx.runtimes.tensorrt_engines:build",
+        probe="edge_tx.runtimes.probes:tensorrt_rtx",
         hidden=True,  # until the export flow proves its graphs and `edge-tx build` is a verb
     ),
     Backend(

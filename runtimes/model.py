@@ -26,7 +26,7 @@ from edge_tx.errors import (
     TruncationWarning,
 )
 from edge_tx.runtimes.engine import Engine
-from edge_tx.runtimes.selection import Choice, choose
+from edge_tx.runtimes.selection import Candidate, Choice, choose
 from edge_tx.tasks import Result, Task
 from edge_tx.text import Row, Tokenizer
 
@@ -50,6 +50,8 @@ class Description:
         graph: Name of the graph that was chosen.
         precision: Of the graph.
         reason: Why that graph.
+        candidates: The graphs that came into question, with what spoke against each.
+        warning: Why a measurement that is there was not used; empty if all is well.
         placement: Where it runs, as the vendor's runtime says.
         max_length: Most tokens of an input.
         stamp: Embeddings of models with different stamps must not be compared.
@@ -60,6 +62,8 @@ class Description:
     graph: str
     precision: str
     reason: str
+    candidates: tuple[Candidate, ...]
+    warning: str
     placement: Placement
     max_length: int
     stamp: str
@@ -73,17 +77,21 @@ def load(
     *,
     graph: str | None = None,
     streams: int | None = None,
+    min_accuracy: float | None = None,
 ) -> Model:
     """Opens a bundle and a graph in it.
 
     Args:
         path: A bundle: a folder or an ``.etx`` file.
-        backend: Name of a backend, or ``"auto"``.
+        backend: Name of a backend; ``"auto"`` takes the graph that ``edge-tx tune`` measured to be
+            the best on this device, or the first in the documented order, see ``docs/tuning.md``.
         device: A device of the backend, or ``"auto"`` for its first. It is that or an error.
         threads: CPU threads; by default the physical cores that this process may use.
         graph: Name of one of the bundle's graphs, where a backend has several.
         streams: Batches of a long list that run side by side, on ``threads // streams`` threads
             each; 1 for none; by default chosen by how long the list is.
+        min_accuracy: Least accuracy of the graph relative to fp32, from 0 to 1, as defined in
+            :mod:`edge_tx.accuracy`; by default what :func:`edge_tx.tune` was told, or no limit.
 
     Returns:
         A model. Close it, or use it in a ``with`` block.
@@ -92,13 +100,14 @@ def load(
         BundleError: The bundle is damaged, unsafe or too new.
         UnknownName: No such backend, graph or device.
         MissingDependency: The backend's package is not installed.
+        AccuracyGateFailed: The accuracy of every graph is below ``min_accuracy``.
         DeviceUnavailable: The device is not here.
         SessionFailed: The runtime refuses the graph.
     """
     if threads is not None and threads < 1:
         raise InvalidConfig(f"threads must be 1 or more, not {threads}")
     bundle = Bundle.open(path)
-    choice = choose(bundle, backend, graph)
+    choice = choose(bundle, backend, graph, device, min_accuracy)
     row = backends.find(choice.graph.backend)
     # Hashing and the vendor's reading of a graph leave the interpreter free for most of their
     # time, so both go on beside the rest: 0.15 s for 90 MB that nobody waits for. Never three
@@ -223,6 +232,8 @@ class Model:
             graph=self._choice.graph.name,
             precision=self._choice.graph.precision,
             reason=self._choice.reason,
+            candidates=self._choice.candidates,
+            warning=self._choice.warning,
             placement=self._engine.placement(),
             max_length=self.max_length,
             stamp=manifest.stamp,

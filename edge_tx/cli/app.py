@@ -27,6 +27,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "verify": "Check a bundle's hashes and its answers on this device.",
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",
+        "tune": "Find the best graph for this device, and remember it.",
         "pack": "Pack a bundle's folder into one .etx file.",
         "doctor": "Look over this device and the installed backends.",
         "tasks": "List the tasks.",

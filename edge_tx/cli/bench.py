@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_tx.cli import reading
+from edge_tx.cli.opening import accuracy_option
 from edge_tx.cli.screen import Screen, facts, grid, output_options
 from edge_tx.cli.suggesting import backend_names
-from edge_tx.errors import MissingDependency, SessionFailed
+from edge_tx.errors import AccuracyGateFailed, MissingDependency, SessionFailed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="CPU threads; by default the cores this process may use.",
 )
+@accuracy_option
 @click.option(
     "--file", "path", type=click.Path(), help="Inputs, one a line; by default the golden ones."
 )
@@ -59,6 +61,7 @@ def command(
     backend: str,
     device: str,
     threads: int | None,
+    min_accuracy: float | None,
     path: str | None,
     pairs: tuple[str, ...],
     seconds: float,
@@ -79,6 +82,7 @@ def command(
         inputs=tuple(reading.from_path(path, "auto")) if path else (),
         options=tuple(reading.options(pairs).items()),
         seconds=seconds,
+        min_accuracy=min_accuracy,
     )
     with screen.stages() as progress:
         report = run(bundle, plan, lambda name, *steps: progress(f"measuring {name}", *steps))
@@ -107,4 +111,6 @@ def _raise_if_bad(rows: Sequence[ReportRow]) -> None:
         if row.status == "failed":
             raise SessionFailed(f"measuring {row.graph} failed: {row.note}")
     if rows and all(row.status == "skipped" for row in rows):
+        if any(row.note.startswith("accuracy") for row in rows):
+            raise AccuracyGateFailed(f"no graph will do: {rows[0].graph}: {rows[0].note}")
         raise MissingDependency("a backend", "measuring this bundle", rows[0].note)

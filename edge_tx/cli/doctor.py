@@ -6,34 +6,38 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_tx.cli.screen import Screen, facts, grid, human_bytes, output_options
+from edge_tx.cli.screen import Screen, facts, human_bytes, output_options
 from edge_tx.errors import MissingDependency
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.text import Text
 
     from edge_tx.device import DeviceInfo
-    from edge_tx.doctor import Checkup, Finding
+    from edge_tx.doctor import BackendStatus, Finding
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
+# Columns that names take: tables of one page line up.
+_NAMES = 12
+
 
 @click.command("doctor")
+@click.argument("bundle", type=click.Path(), required=False)
 @output_options
-def command(screen: Screen) -> int:
+def command(bundle: str | None, screen: Screen) -> int:
     """Look over this device and the installed backends.
 
-    Exits with 3 if something stops work: no backend is installed, or two packages overwrite
-    each other.
+    With a BUNDLE its graphs are held against what is installed, too. Exits with 3 if something
+    stops work: no backend is installed, one does not load, or two packages overwrite each other.
     """
     from edge_tx.doctor import examine
 
-    checkup = examine()
+    checkup = examine(bundle)
     screen.result(
         checkup.to_dict(),
-        facts(_device(checkup.device)),
-        "",
-        grid(("backend", "installed", "devices"), _backends(checkup)),
+        facts(_device(checkup.device), _NAMES),
+        *(part for status in checkup.backends for part in _backend(status)),
         "",
         *map(_finding, checkup.findings),
     )
@@ -59,11 +63,16 @@ def _device(device: DeviceInfo) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _backends(checkup: Checkup) -> list[tuple[object, ...]]:
-    return [
-        (b.name, ", ".join(b.packages) or f"no: {b.install}", ", ".join(b.devices))
-        for b in checkup.backends
-    ]
+def _backend(status: BackendStatus) -> list[RenderableType]:
+    from rich.text import Text
+
+    about = {
+        "installed": ", ".join(status.packages) or f"no: {status.install}",
+        "sees": "\n".join(status.sees) or status.problem,
+        "--device": ", ".join(status.devices),
+        "releases": "\n".join(status.fits),
+    }
+    return ["", Text.assemble((status.title, "bold"), f"  {status.name}"), facts(about, _NAMES)]
 
 
 def _finding(finding: Finding) -> Text:

@@ -10,9 +10,16 @@ import click
 
 from edge_tx.cli.suggesting import backend_names
 
-__all__ = ["model_options"]
+__all__ = ["accuracy_option", "model_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+accuracy_option = click.option(
+    "--min-accuracy",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Only graphs with at least this accuracy relative to fp32, e.g. 0.99.",
+)
 
 
 def model_options(verb: F) -> F:
@@ -23,7 +30,7 @@ def model_options(verb: F) -> F:
         default="auto",
         show_default=True,
         shell_complete=backend_names,
-        help="Run a graph of this backend.",
+        help="Run a graph of this backend; auto takes the best that tune measured here.",
     )
     @click.option(
         "--device",
@@ -37,6 +44,7 @@ def model_options(verb: F) -> F:
         help="CPU threads; by default the cores this process may use.",
     )
     @click.option("--graph", help="Name of the graph, where a backend has several.")
+    @accuracy_option
     @functools.wraps(verb)
     def with_opening(
         *args: Any,
@@ -44,9 +52,16 @@ def model_options(verb: F) -> F:
         device: str,
         threads: int | None,
         graph: str | None,
+        min_accuracy: float | None,
         **kwargs: Any,
     ) -> Any:
-        opening = {"backend": backend, "device": device, "threads": threads, "graph": graph}
+        opening = {
+            "backend": backend,
+            "device": device,
+            "threads": threads,
+            "graph": graph,
+            "min_accuracy": min_accuracy,
+        }
         return verb(*args, opening=opening, **kwargs)
 
     return with_opening  # type: ignore[return-value]

@@ -116,12 +116,17 @@ def output_options(verb: F) -> F:
     return with_screen  # type: ignore[return-value]
 
 
-def facts(rows: Mapping[str, object]) -> Table:
-    """A table of names and values; rows with nothing to say are left out."""
+def facts(rows: Mapping[str, object], width: int = 0) -> Table:
+    """A table of names and values; rows with nothing to say are left out.
+
+    Args:
+        rows: Values by name.
+        width: Columns that the names take at least, so that several tables line up.
+    """
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=width)
     table.add_column(overflow="fold")
     for name, value in rows.items():
         if value not in ("", None, ()):
@@ -129,20 +134,23 @@ def facts(rows: Mapping[str, object]) -> Table:
     return table
 
 
-def grid(columns: Sequence[str], rows: Sequence[Sequence[object]], right: str = "") -> Table:
+def grid(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], right: str | Sequence[str] = ""
+) -> Table:
     """A table with a head.
 
     Args:
         columns: Their names.
         rows: Cells by row.
-        right: Names of the columns that are set flush right, separated by blanks.
+        right: Names of the columns that are set flush right, as a sequence or separated by blanks.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    flush = right.split() if isinstance(right, str) else right
     for name in columns:
-        table.add_column(name, justify="right" if name in right.split() else "left")
+        table.add_column(name, justify="right" if name in flush else "left")
     for row in rows:
         table.add_row(*map(_plain, row))
     return table

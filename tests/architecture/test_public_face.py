@@ -20,6 +20,7 @@ def test_all_is_this() -> None:
         "__version__",
         "export",
         "load",
+        "tune",
     ]
 
 

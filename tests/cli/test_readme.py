@@ -56,6 +56,7 @@ def folder(
     for name, task in MODELS.items():
         (tmp_path / name).symlink_to(tiny_model("bert", task))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDGE_TX_CACHE", str(tmp_path / "cache"))  # what is tuned is remembered
     return tmp_path
 
 

@@ -98,6 +98,76 @@ class TestPack:
         assert (done.code, done.err.count("\n")) == (2, 1)
 
 
+class TestTune:
+    @pytest.fixture(autouse=True)
+    def cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("EDGE_TX_CACHE", str(tmp_path / "cache"))
+        return tmp_path / "cache"
+
+    @pytest.fixture
+    def texts(self, tmp_path: Path) -> Path:
+        path = tmp_path / "texts.txt"
+        path.write_text("good film\nthe cat sat on the mat\n")
+        return path
+
+    def test_shows_numbers_and_the_choice(self, bundle: Path, texts: Path, edge_tx: Call) -> None:
+        done = edge_tx("tune", bundle, "--file", texts, "--seconds", "0.001")
+        assert done.code == 0
+        for said in ("fake-fp32", "short ms", "per second", "chosen", "the only graph"):
+            assert said in done.out
+        assert "measuring fake-fp32" in done.err
+        assert max(map(len, done.out.splitlines())) <= 80
+
+    def test_json(self, bundle: Path, texts: Path, edge_tx: Call) -> None:
+        words = ("--goal", "memory", "--file", texts, "--seconds", "0.001")
+        record = json.loads(edge_tx("tune", "--json", bundle, *words).out)
+        assert record["tuning"]["goal"] == "memory"
+        assert record["graph"] == "fake-fp32"
+        assert Path(record["path"]).is_file()
+
+    def test_no_texts_to_measure_with(self, bundle: Path, edge_tx: Call) -> None:
+        done = edge_tx("tune", "--quiet", bundle)
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert "give inputs" in done.err
+
+    def test_graph_that_fails_is_shown_and_fails(
+        self, bundle: Path, texts: Path, edge_tx: Call
+    ) -> None:
+        flip_a_byte(bundle / "graphs/fake-fp32/model.fake.json")
+        done = edge_tx("tune", "--quiet", bundle, "--file", texts)
+        assert done.code == 14
+        assert "is damaged" in done.out + done.err
+
+    @pytest.mark.parametrize("verb", ["run", "bench", "tune"])
+    def test_accuracy_out_of_range_is_refused(self, bundle: Path, edge_tx: Call, verb: str) -> None:
+        done = edge_tx(verb, bundle, "--min-accuracy", "1.5")
+        assert (done.code, done.err.count("\n")) == (2, 1)
+
+    def test_bench_skips_what_is_too_inaccurate(
+        self, bundle: Path, texts: Path, edge_tx: Call
+    ) -> None:
+        path = bundle / "manifest.json"
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record["graphs"][0]["parity"]["agreement"] = 0.9
+        path.write_text(json.dumps(record), encoding="utf-8")
+        done = edge_tx("bench", bundle, "--file", texts, "--min-accuracy", "0.95")
+        assert "below 0.95" in done.out.replace("\n", " ")
+        assert done.code == 7
+        assert edge_tx("run", bundle, "good film", "--min-accuracy", "0.95").code == 7
+
+
+def test_doctor_holds_a_bundle_against_what_is_installed(bundle: Path, edge_tx: Call) -> None:
+    path = bundle / "manifest.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["graphs"][0]["backend"] = "a_plug_in"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert "graph fake-fp32 cannot run here" in edge_tx("doctor", bundle).out
+
+
+def test_doctor_fits_80_columns(edge_tx: Call) -> None:
+    assert max(map(len, edge_tx("doctor").out.splitlines())) <= 80
+
+
 def test_doctor_shows_device_and_backends(edge_tx: Call) -> None:
     done = edge_tx("doctor")
     assert "threads used" in done.out

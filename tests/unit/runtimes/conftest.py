@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from edge_tx.backends import SessionConfig
+
 
 @pytest.fixture
 def onnx_graph(tmp_path: Path) -> Callable[..., Path]:
@@ -137,3 +139,77 @@ def engine_bundle(onnx_graph: Callable[..., Path], tmp_path: Path) -> Callable[.
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def fake_graphs(tmp_path: Path) -> Callable[..., Path]:
+    """``fake_graphs({"name": {"backend": ..., "recipe": ...}}) -> folder`` of a bundle.
+
+    All graphs are the fake backend's file, whatever backend their record names.
+    """
+
+    def make(graphs: dict[str, dict[str, Any]], broken: tuple[str, ...] = ()) -> Path:
+        from edge_tx import golden, tasks
+        from edge_tx.bundle_writer import BundleWriter
+        from edge_tx.manifest import Parity, Source, TaskSettings
+        from edge_tx.runtimes import fake
+        from edge_tx.tensors import DType, TensorSpec
+        from edge_tx.text import Tokenizer, TokenizerPolicy
+
+        names = ("input_ids", "attention_mask")
+        inputs = tuple(TensorSpec(n, DType.INT64, ("batch", "seq")) for n in names)
+        outputs = (TensorSpec("sentence_embedding", DType.FLOAT32, ("batch", 8)),)
+        policy = TokenizerPolicy(max_length=32, inputs=names)
+        settings = TaskSettings(similarity="cosine")
+        session = fake.FakeSession(inputs, outputs, SessionConfig())
+        tokenizer = Tokenizer(_tokenizer_json(), policy)
+        task = tasks.create("sentence-embedding", settings)
+        cases = tuple(
+            golden.record(text, {}, tokenizer=tokenizer, task=task, run=session.run)
+            for text in ("the cat", "the cat sat on a mat", "a mat")
+        )
+        with BundleWriter(tmp_path / "fakes.bundle") as writer:
+            for name, facts in graphs.items():
+                entry = writer.graph_folder(name) / "model.fake.json"
+                fake.write_graph(entry, inputs, outputs)
+                if name in broken:
+                    entry.write_text("no graph")
+                parity = Parity(3, 1e-7, facts.get("cosine", 1.0), 1.0)
+                writer.add_graph(
+                    name=name,
+                    backend=facts.get("backend", "fake"),
+                    precision="int8" if facts.get("recipe") else "fp32",
+                    recipe=facts.get("recipe", ""),
+                    entry=entry,
+                    inputs=inputs,
+                    outputs=outputs,
+                    parity=parity,
+                    route="by hand",
+                )
+            writer.commit(
+                task="sentence-embedding",
+                source=Source("cats", "0" * 64, "bert", "BertModel"),
+                settings=settings,
+                tokenizer=policy,
+                tokenizer_json=_tokenizer_json(),
+                golden=golden.Golden(cases),
+            )
+        return tmp_path / "fakes.bundle"
+
+    return make
+
+
+@pytest.fixture
+def edge_tx_modules() -> Callable[[str], set[str]]:
+    """``edge_tx_modules(code) -> names`` of edge_tx' own modules that a fresh process loads."""
+
+    def run(code: str) -> set[str]:
+        import subprocess
+        import sys
+
+        script = f"{code}\nimport sys; print(*(m for m in sys.modules if m.startswith('edge_tx')))"
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    return run
