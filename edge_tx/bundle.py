@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 from collections.abc import Iterable
@@ -236,6 +235,8 @@ class Bundle:
         return f"Bundle({str(self.origin)!r}, task={self.manifest.task!r}, graphs=[{names}])"
 
     def _read(self, path: str) -> bytes:
+        import hashlib  # as in hash_file
+
         record = self._records[path]
         with swap.io_errors(f"read {self.root / path}"):
             data = (self.root / path).read_bytes()

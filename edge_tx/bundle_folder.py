@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -25,6 +24,8 @@ def files_of(manifest: Manifest) -> Iterator[FileRecord]:
 
 def hash_file(path: Path) -> tuple[int, str]:
     """Size in bytes and sha256 of a file."""
+    import hashlib  # with OpenSSL behind it, 3 ms that the way to a graph need not wait for
+
     digest = hashlib.sha256()
     size = 0
     # Large pieces: a background thread waits for the GIL at each, behind whatever import or
