@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from edge_tx import backends, tasks
+from edge_tx import backends, tasks, vendors
 from edge_tx.backends import Placement, Session, SessionConfig
 from edge_tx.bundle import Bundle
 from edge_tx.errors import (
@@ -73,6 +73,7 @@ def load(
     *,
     graph: str | None = None,
     streams: int | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Model:
     """Opens a bundle and a graph in it.
 
@@ -84,6 +85,8 @@ def load(
         graph: Name of one of the bundle's graphs, where a backend has several.
         streams: Batches of a long list that run side by side, on ``threads // streams`` threads
             each; 1 for none; by default chosen by how long the list is.
+        options: The vendor's own settings by name, e.g. ``{"CACHE_DIR": "..."}`` for OpenVINO;
+            they go with a backend or a graph that is named.
 
     Returns:
         A model. Close it, or use it in a ``with`` block.
@@ -94,9 +97,11 @@ def load(
         MissingDependency: The backend's package is not installed.
         DeviceUnavailable: The device is not here.
         SessionFailed: The runtime refuses the graph.
+        InvalidConfig: Options without a backend or a graph, or one that makes no sense.
     """
     if threads is not None and threads < 1:
         raise InvalidConfig(f"threads must be 1 or more, not {threads}")
+    settings = vendors.options_of(options, backend != "auto" or graph is not None)
     bundle = Bundle.open(path)
     choice = choose(bundle, backend, graph)
     row = backends.find(choice.graph.backend)
@@ -105,11 +110,12 @@ def load(
     bundle.prefetch(choice.graph.files)
 
     def open_session(threads: int, streams: int) -> Session:
-        config = SessionConfig(device=device, threads=threads, streams=streams)
+        config = SessionConfig(device, threads, streams, settings)
         return backends.open_session(row.name, bundle.root / choice.graph.entry, config)
 
-    if row.module is not None:  # here, as two threads that import only hold each other up
-        importlib.import_module(row.module)
+    with contextlib.suppress(ImportError, OSError):  # opening says what is wrong, see below
+        # Here, as two threads that import only hold each other up.
+        vendors.import_vendor(row)
     total = threads or _usable_threads()
     opening = _Beside(lambda: Engine(open_session, total, streams))
     try:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from edge_tx.backends import find, in_order
 from edge_tx.bundle import Bundle
-from edge_tx.errors import MissingDependency, UnknownName
+from edge_tx.errors import DeviceUnavailable, MissingDependency, UnknownName
 from edge_tx.manifest import Graph
+from edge_tx.vendors import obstacle
 
 __all__ = ["Choice", "choose"]
 
@@ -28,12 +29,14 @@ class Choice:
 def choose(bundle: Bundle, backend: str = "auto", graph: str | None = None) -> Choice:
     """Chooses a graph.
 
-    The one that is named; else the first of the backend that is named; else the first whose
-    backend is installed, backends in the order of their table.
+    The one that is named; else the first of the backend that is named; else the first that can
+    run here, backends in the order of their table. What was passed over, and why, is in the
+    reason.
 
     Raises:
         UnknownName: The bundle has no such graph, or no graph of that backend.
         MissingDependency: None of the bundle's backends is installed.
+        DeviceUnavailable: One is, but its graphs need a device or an engine that is not here.
     """
     graphs = bundle.manifest.graphs
     if graph is not None:
@@ -49,10 +52,20 @@ def choose(bundle: Bundle, backend: str = "auto", graph: str | None = None) -> C
         if not mine:
             raise UnknownName("backend in this bundle", backend, {g.backend for g in graphs})
         return Choice(mine[0], f"first graph of backend '{backend}', which was asked for")
+    return _first_that_runs(bundle)
+
+
+def _first_that_runs(bundle: Bundle) -> Choice:
+    graphs = bundle.manifest.graphs
     rows = in_order({g.backend for g in graphs})
-    for row in rows:
-        if row.module is not None:
-            first = next(g for g in graphs if g.backend == row.name)
-            return Choice(first, f"'{row.name}' is the first installed backend it has")
+    passed: list[str] = []
+    for row, graph in ((row, g) for row in rows for g in graphs if g.backend == row.name):
+        in_the_way = obstacle(row.name, bundle.root / graph.entry)
+        if in_the_way is None:
+            reason = f"'{row.name}' is the first backend it has that can run here"
+            return Choice(graph, "; ".join([reason, *(f"passed over {p}" for p in passed)]))
+        passed.append(f"{graph.name}: {in_the_way}")
+    if any(row.module is not None for row in rows):
+        raise DeviceUnavailable(f"no graph of this bundle can run here: {'; '.join(passed)}")
     names = ", ".join(sorted({g.backend for g in graphs}))
     raise MissingDependency(names, "this bundle", rows[0].install if rows else "install a plug-in")

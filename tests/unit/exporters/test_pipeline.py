@@ -17,6 +17,7 @@ from edge_tx.bundle import Bundle
 from edge_tx.errors import InvalidConfig, InvalidInput, ParityFailed, UnknownName
 from edge_tx.exporters import pipeline
 from edge_tx.exporters.parity import Budget
+from edge_tx.exporters.progress import Step
 from edge_tx.exporters.routes import FAMILIES
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 
@@ -136,19 +137,17 @@ def test_packed_bundle_own_texts_progress_and_silence(
 ) -> None:
     texts = tmp_path / "texts.jsonl"
     texts.write_text('"one text"\n["a", "pair"]\n\n', encoding="utf-8")
-    seen: list[tuple[str, int, int]] = []
-
-    def progress(step: str, done: int, total: int) -> None:
-        seen.append((step, done, total))
-
+    seen: list[Step] = []
     out = tmp_path / "out.etx"
-    with edge_tx.export(bert, out, texts=texts, progress=progress) as bundle:
+    with edge_tx.export(bert, out, texts=texts, progress=seen.append) as bundle:
         assert bundle.graph().parity.texts == 2
         assert [case.input for case in bundle.golden().cases] == ["one text", ["a", "pair"]]
     assert out.is_file()
-    total = seen[0][2]
-    assert [done for _, done, _ in seen] == list(range(total + 1))
-    assert {whole for _, _, whole in seen} == {total}
+    total = seen[0].total
+    assert [step.done for step in seen] == list(range(total + 1))
+    assert {step.total for step in seen} == {total}
+    states = [step.targets[0].state for step in seen]
+    assert list(dict.fromkeys(states)) == ["waiting", "exporting", "checking", "proven"]
     assert capfd.readouterr() == ("", "")
     assert [str(w.message) for w in recwarn] == []
 
