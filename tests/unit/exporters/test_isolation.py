@@ -39,11 +39,14 @@ def bert(tiny_model: Any) -> Path:
 
 
 @pytest.fixture
-def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
-    """``breaks(error)``: OpenVINO's exporter leaves half a graph and fails."""
+def breaks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``breaks(error, *precisions)``: OpenVINO's exporter leaves half a graph there and fails."""
+    works = edge_tx.exporters.openvino.export
 
-    def install(error: Exception) -> None:
+    def install(error: Exception, *precisions: str) -> None:
         def export(traced: Traced, folder: Path, options: ExportOptions) -> Exported:
+            if options.precision not in precisions:
+                return works(traced, folder, options)
             (folder / "half.bin").write_bytes(b"half")
             raise error
 
@@ -62,32 +65,38 @@ def contents(folder: Path) -> dict[str, str]:
     "error", [ExportFailed("no luck"), UnsupportedModel("not this one"), ParityFailed("off")]
 )
 def test_one_failure_does_not_lose_the_others(
-    bert: Path, tmp_path: Path, breaks: Callable[[Exception], None], error: Exception
+    bert: Path, tmp_path: Path, breaks: Callable[..., None], error: Exception
 ) -> None:
-    breaks(error)
+    breaks(error, "fp16")
     steps: list[Step] = []
     with pytest.raises(PartialExport) as partial:
-        pipeline.export(bert, tmp_path / "out", to="openvino,onnx", progress=steps.append)
-    assert [(f.name, f.error) for f in partial.value.failures] == [("openvino-fp32", error)]
-    assert "holds onnx-fp32 only" in str(partial.value)
+        pipeline.export(
+            bert,
+            tmp_path / "out",
+            to="openvino",
+            precision="fp16,fp32",
+            progress=steps.append,
+        )
+    assert [(f.name, f.error) for f in partial.value.failures] == [("openvino-fp16", error)]
+    assert "holds openvino-fp32 only" in str(partial.value)
     assert str(error) in str(partial.value)
     with partial.value.bundle as bundle:
-        assert [graph.name for graph in bundle.graphs] == ["onnx-fp32"]
+        assert [graph.name for graph in bundle.graphs] == ["openvino-fp32"]
         bundle.check()
-    assert sorted(p.name for p in (tmp_path / "out/graphs").iterdir()) == ["onnx-fp32"]
+    assert sorted(p.name for p in (tmp_path / "out/graphs").iterdir()) == ["openvino-fp32"]
     last = {state.name: (state.state, state.note) for state in steps[-1].targets}
-    assert last == {"openvino-fp32": ("failed", str(error)), "onnx-fp32": ("proven", "")}
+    assert last == {"openvino-fp16": ("failed", str(error)), "openvino-fp32": ("proven", "")}
     assert steps[-1].done == steps[-1].total
 
 
 @needs_openvino
 def test_when_all_fail_the_old_bundle_stays(
-    bert: Path, tmp_path: Path, breaks: Callable[[Exception], None]
+    bert: Path, tmp_path: Path, breaks: Callable[..., None]
 ) -> None:
     out = tmp_path / "out"
     pipeline.export(bert, out, to="openvino").close()
     before = contents(out)
-    breaks(ExportFailed("no luck"))
+    breaks(ExportFailed("no luck"), "fp32", "fp16")
     with pytest.raises(ExportFailed, match=r"^no luck$"):
         pipeline.export(bert, out, to="openvino")
     told = r"nothing was written: openvino-fp32: no luck; openvino-fp16: no luck"
@@ -97,31 +106,33 @@ def test_when_all_fail_the_old_bundle_stays(
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+@needs_openvino
 def test_absent_vendor_loses_only_its_own_graph(
     bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = backends._is_installed
-    monkeypatch.setattr(backends, "_is_installed", lambda m: m != "openvino" and there(m))
+    monkeypatch.setattr(backends, "_is_installed", lambda m: m != "onnxruntime" and there(m))
     with pytest.raises(PartialExport) as partial:
-        pipeline.export(bert, tmp_path / "out", to="openvino,onnx")
+        pipeline.export(bert, tmp_path / "out", to="onnx,openvino")
     [failed] = partial.value.failures
     assert isinstance(failed.error, MissingDependency)
-    assert [graph.name for graph in partial.value.bundle.graphs] == ["onnx-fp32"]
-    with pytest.raises(MissingDependency, match="pip install openvino"):
-        pipeline.export(bert, tmp_path / "out", to="openvino")
+    assert [graph.name for graph in partial.value.bundle.graphs] == ["openvino-fp32"]
+    with pytest.raises(MissingDependency, match="pip install onnxruntime"):
+        pipeline.export(bert, tmp_path / "out", to="onnx")
 
 
+@needs_openvino
 def test_bucket_that_one_backend_cannot_have_loses_only_its_graph(
-    bert: Path, tmp_path: Path
+    tiny_sentence_model: Any, tmp_path: Path
 ) -> None:
-    """A single length of three tokens looks like the width of three labels to TFLite."""
-    if find("tflite").module is None:
-        pytest.skip("pip install 'edge-tx[export-tflite]'")
+    """A single length of 32 tokens looks like a vector of 32 numbers to TFLite."""
+    pytest.importorskip("litert_torch", reason="pip install 'edge-tx[export-tflite]'")
     with pytest.raises(PartialExport, match="told from the output") as partial:
-        pipeline.export(bert, tmp_path / "out", to="onnx,tflite", buckets="1x3")
+        model = tiny_sentence_model()
+        pipeline.export(model, tmp_path / "out", to="openvino,tflite", buckets="1x32")
     [graph] = partial.value.bundle.graphs
-    assert graph.name == "onnx-fp32"
-    assert partial.value.bundle.manifest.tokenizer.max_length == 3
+    assert graph.name == "openvino-fp32"
+    assert partial.value.bundle.manifest.tokenizer.max_length == 32
 
 
 @pytest.fixture(scope="module")
@@ -129,23 +140,15 @@ def packaged(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of TensorRT packages alone, with shapes that fit the texts."""
     out = tmp_path_factory.mktemp("packaged") / "bert.bundle"
     texts = ["one two three", "one two three four five six"] * 4
-    to, precision = "tensorrt,tensorrt_rtx", "fp32,fp16"
-    exported = pipeline.export(
-        bert, out, to=to, precision=precision, texts=texts, buckets="auto", max_length=64
-    )
+    to = "tensorrt:fp16,tensorrt_rtx"
+    exported = pipeline.export(bert, out, to=to, texts=texts, buckets="auto", max_length=64)
     exported.close()
     return out
 
 
 def test_tensorrt_is_proven_where_it_cannot_run(packaged: Path) -> None:
     with Bundle.open(packaged) as bundle:
-        names = [graph.name for graph in bundle.graphs]
-        assert names == [
-            "tensorrt-fp32",
-            "tensorrt-fp16",
-            "tensorrt_rtx-fp32",
-            "tensorrt_rtx-fp16",
-        ]
+        assert [graph.name for graph in bundle.graphs] == ["tensorrt-fp16", "tensorrt_rtx-fp32"]
         for graph in bundle.graphs:
             assert graph.checks["parity"].startswith("onnxruntime ")
             assert graph.checks["parity"].endswith(", CPUExecutionProvider")
@@ -156,8 +159,11 @@ def test_tensorrt_is_proven_where_it_cannot_run(packaged: Path) -> None:
 def test_profiles_fit_the_users_texts(packaged: Path) -> None:
     from edge_tx.runtimes.tensorrt_profiles import read
 
-    profiles = read(packaged / "graphs/tensorrt-fp32/profiles.json")
-    assert [(p.batch.max, p.seq.max) for p in profiles] == [(1, 8), (1, 64), (32, 64)]
+    profiles = read(packaged / "graphs/tensorrt-fp16/profiles.json")
+    *short, longest, many = [(p.batch.max, p.seq.max) for p in profiles]
+    assert (longest, many) == ((1, 64), (32, 64))
+    assert len(short) == 2  # the texts have two lengths
+    assert all(rows == 1 and tokens % 8 == 0 and tokens < 64 for rows, tokens in short)
 
 
 def test_half_precision_that_does_not_hold_is_refused_with_its_worst_case(
