@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from time import perf_counter_ns, process_time_ns
 from typing import Any
@@ -32,6 +32,7 @@ class Cell:
         threads: CPU threads.
         inputs: Inputs of the task; the first is timed alone, all of them as a list.
         options: The task's options.
+        vendor: The vendor's own settings.
         min_calls: Single calls to time at least.
         min_ns: Time to spend at least on single calls, and on lists.
         also: More inputs that are timed alone, each as long as the first.
@@ -43,6 +44,7 @@ class Cell:
     threads: int
     inputs: tuple[Any, ...]
     options: dict[str, Any]
+    vendor: dict[str, str] = field(default_factory=dict)
     min_calls: int = 50
     min_ns: int = 1_000_000_000
     also: tuple[Any, ...] = ()
@@ -92,7 +94,13 @@ def measure(cell: Cell) -> Measured:
     from edge_tx.runtimes.model import load
     from edge_tx.stats import MemoryStats
 
-    model = load(cell.bundle, graph=cell.graph, device=cell.device, threads=cell.threads)
+    model = load(
+        cell.bundle,
+        graph=cell.graph,
+        device=cell.device,
+        threads=cell.threads,
+        options=cell.vendor,
+    )
     load_ns = perf_counter_ns() - start
     loaded = MemoryStats.read().peak_rss_bytes
 

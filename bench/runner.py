@@ -12,17 +12,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edge_tx import backends
+from edge_tx import backends, packaging, vendors
 from edge_tx.bench.cell import Cell
 from edge_tx.bundle import Bundle
 from edge_tx.device import DeviceInfo
-from edge_tx.errors import InvalidConfig
+from edge_tx.errors import EdgeTxError, InvalidConfig
 from edge_tx.manifest import Graph
 from edge_tx.report import Report, ReportContext, ReportRow
 from edge_tx.runtimes.selection import check_limit, too_inaccurate
 from edge_tx.stats import LatencyStats, throughput
 
-__all__ = ["Plan", "in_fresh_process", "run", "texts_of"]
+__all__ = ["Plan", "in_fresh_process", "obstacles", "run", "texts_of"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -44,6 +44,7 @@ class Plan:
         inputs: Inputs of the task: the first is timed alone, all of them as a list; empty for
             the texts of the bundle's golden answers.
         options: The task's options.
+        vendor: The vendor's own settings, for graphs or a backend that are named.
         seconds: Time to spend at least on single calls, and again on lists.
         min_accuracy: Only graphs of at least this accuracy (:mod:`edge_tx.accuracy`); None for
             all.
@@ -55,6 +56,7 @@ class Plan:
     threads: int | None = None
     inputs: tuple[Any, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
+    vendor: tuple[tuple[str, str], ...] = ()
     seconds: float = 1.0
     min_accuracy: float | None = None
 
@@ -64,6 +66,7 @@ class Plan:
             raise InvalidConfig(f"threads must be 1 or more, not {self.threads}")
         if not 0 < self.seconds <= 3600:
             raise InvalidConfig(f"seconds must be over 0 and at most 3600, not {self.seconds}")
+        vendors.options_of(dict(self.vendor), bool(self.graphs) or self.backend != "auto")
 
 
 def run(path: str | Path, plan: Plan | None = None, progress: Progress | None = None) -> Report:
@@ -104,13 +107,22 @@ def run(path: str | Path, plan: Plan | None = None, progress: Progress | None = 
     return Report(context, tuple(rows))
 
 
+def obstacles(path: str | Path, plan: Plan) -> list[EdgeTxError]:
+    """Why graphs of a plan cannot run here; one for each that cannot."""
+    with Bundle.open(path) as bundle:
+        found = [_obstacle(bundle, graph, plan) for graph in _chosen(bundle, plan)]
+    return [error for error in found if error is not None]
+
+
+def _obstacle(bundle: Bundle, graph: Graph, plan: Plan) -> EdgeTxError | None:
+    config = backends.SessionConfig(plan.device, options=plan.vendor)
+    return vendors.obstacle(graph.backend, bundle.root / graph.entry, config)
+
+
 def _chosen(bundle: Bundle, plan: Plan) -> tuple[Graph, ...]:
     if plan.graphs:
         return tuple(bundle.graph(name) for name in plan.graphs)
-    if plan.backend != "auto":
-        bundle.graph(plan.backend)  # says which there are if there is none
-        return tuple(g for g in bundle.graphs if g.backend == plan.backend)
-    return bundle.graphs
+    return bundle.graphs_of(plan.backend)
 
 
 def _row(bundle: Bundle, graph: Graph, plan: Plan) -> ReportRow:
@@ -127,10 +139,10 @@ def _row(bundle: Bundle, graph: Graph, plan: Plan) -> ReportRow:
     refusal = too_inaccurate(graph, bundle.graphs, plan.min_accuracy)
     if refusal:
         return replace(row, status="skipped", note=refusal)
-    vendor = backends.known().get(graph.backend)
-    if vendor is None or vendor.module is None:
-        missing = vendor.install if vendor else f"no backend '{graph.backend}' is known here"
-        return replace(row, status="skipped", note=missing)
+    obstacle = _obstacle(bundle, graph, plan)
+    if obstacle is not None:
+        note = "; ".join(filter(None, (packaging.status(graph), f"not run here: {obstacle}")))
+        return replace(row, status="skipped", note=note)
     answer = in_fresh_process(_cell(bundle, graph, plan))
     if "error" in answer:
         return replace(row, status="failed", note=str(answer["error"]))
@@ -155,6 +167,7 @@ def _cell(bundle: Bundle, graph: Graph, plan: Plan) -> Cell:
         threads=plan.threads or 1,
         inputs=inputs * repeats,
         options=options,
+        vendor=dict(plan.vendor),
         min_ns=int(plan.seconds * 1e9),
     )
 

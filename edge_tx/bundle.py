@@ -112,6 +112,17 @@ class Bundle:
             raise UnknownName("graph of this bundle", name, (g.name for g in self.graphs))
         return found[0]
 
+    def graphs_of(self, backend: str = "auto") -> tuple[Graph, ...]:
+        """The graphs of a backend, or all of them.
+
+        Raises:
+            UnknownName: There is none of that backend.
+        """
+        found = tuple(g for g in self.graphs if backend in ("auto", g.backend))
+        if not found:
+            raise UnknownName("backend in this bundle", backend, {g.backend for g in self.graphs})
+        return found
+
     def path(self, record: FileRecord) -> Path:
         """Where a file is, after its hash was verified.
 

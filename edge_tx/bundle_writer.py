@@ -111,6 +111,7 @@ class BundleWriter:
         calibration: str = "",
         metrics: Mapping[str, float] | None = None,
         tools: Mapping[str, str] | None = None,
+        checks: Mapping[str, str] | None = None,
     ) -> Graph:
         """Records the files of a graph's folder, with their hashes.
 
@@ -127,6 +128,7 @@ class BundleWriter:
             calibration: Hash of the calibration texts.
             metrics: Numbers of the accuracy gate by name.
             tools: Versions of the packages that made it.
+            checks: What it was held to, and how that went.
 
         Raises:
             InvalidConfig: The folder holds links, or the entry is not in it.
@@ -152,9 +154,19 @@ class BundleWriter:
             calibration=calibration,
             metrics=dict(metrics or {}),
             tools=dict(tools or {}),
+            checks=dict(checks or {}),
         )
         self._graphs[name] = graph
         return graph
+
+    def drop_graph(self, name: str) -> None:
+        """Removes a graph's folder and all that is in it, and its record if there is one.
+
+        Raises:
+            BundleError: It cannot be removed.
+        """
+        with swap.io_errors(f"write {self.dest}"):
+            shutil.rmtree(self.graph_folder(name))
 
     def adopt(self, bundle: Bundle) -> None:
         """Takes over all graphs of a bundle, verified; a graph added later replaces its namesake.

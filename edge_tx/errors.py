@@ -17,7 +17,8 @@ The tree, with the exit code the command line gives each::
     |-- InvalidInput(ValueError)      11   a text or a record cannot be used
     |-- FeedMismatch(ValueError)      12   arrays do not fit a graph's inputs
     |-- DeviceUnavailable             13   the device that was asked for is not here
-    `-- SessionFailed                 14   a vendor runtime failed while opening or running a graph
+    |-- SessionFailed                 14   a vendor runtime failed while opening or running a graph
+    `-- PartialExport                 15   some graphs were written, and others could not be made
 
 A message is one line: what is wrong, where, and what to do.
 """
@@ -25,6 +26,11 @@ A message is one line: what is wrong, where, and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_tx.bundle import Bundle
 
 __all__ = [
     "AccuracyGateFailed",
@@ -35,11 +41,13 @@ __all__ = [
     "DeviceUnavailable",
     "EdgeTxError",
     "ExportFailed",
+    "FailedTarget",
     "FeedMismatch",
     "InvalidConfig",
     "InvalidInput",
     "MissingDependency",
     "ParityFailed",
+    "PartialExport",
     "SessionFailed",
     "TruncationWarning",
     "UnknownName",
@@ -169,6 +177,37 @@ class SessionFailed(EdgeTxError):
     """A vendor runtime failed while it opened or ran a graph."""
 
     exit_code = 14
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTarget:
+    """A graph that could not be made.
+
+    Attributes:
+        name: Of the graph, e.g. ``"tflite-fp32"``.
+        error: Why.
+    """
+
+    name: str
+    error: EdgeTxError
+
+
+class PartialExport(EdgeTxError):
+    """Some graphs were made, proven and written; others could not be made.
+
+    Args:
+        bundle: What was written, open.
+        failures: What is not in it, and why.
+    """
+
+    exit_code = 15
+
+    def __init__(self, bundle: Bundle, failures: tuple[FailedTarget, ...]) -> None:
+        self.bundle = bundle
+        self.failures = failures
+        written = ", ".join(graph.name for graph in bundle.graphs)
+        told = "; ".join(f"{failed.name}: {failed.error}" for failed in failures)
+        super().__init__(f"{bundle.origin} holds {written} only; not in it: {told}")
 
 
 class TruncationWarning(UserWarning):

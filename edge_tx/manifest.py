@@ -112,6 +112,8 @@ class Graph:
         parity: Against the fp32 reference.
         metrics: Numbers of the accuracy gate by name.
         tools: Versions of the packages that made it.
+        checks: What it was held to where it was made, and how that went, by name: ``"parity"``
+            says which runtime it ran in.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Graph:
     calibration: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

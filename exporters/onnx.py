@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from edge_tx.errors import ExportFailed, InvalidConfig, MissingDependency
 from edge_tx.exporters import onnx_file, routes
 from edge_tx.exporters.attention import written_out_attention
+from edge_tx.exporters.causes import root_cause
+from edge_tx.exporters.examples import example
 from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
-from edge_tx.tensors import Array, TensorSpec
-from edge_tx.text import Row, Tokenizer, collate
+from edge_tx.tensors import TensorSpec
 
 if TYPE_CHECKING:
     import onnx_ir
@@ -30,8 +30,6 @@ OPSETS = range(17, 21)
 
 #: ONNX Runtime 1.20, the oldest we run on, reads IR version 10 at most.
 IR_VERSION = 10
-
-_EXAMPLES = ("One short text.", "Another, with a few more words in it than the first has.")
 
 
 def check_options(options: ExportOptions) -> None:
@@ -88,7 +86,7 @@ def export(
     with quiet():
         try:
             with written_out_attention(traced.module):
-                model = route.convert(traced, _example(traced), options.opset or OPSET)
+                model = route.convert(traced, example(traced), options.opset or OPSET)
             _conform(model, traced)
             _check(model)
         except ExportFailed:
@@ -99,13 +97,6 @@ def export(
         onnx_file.save(model, entry, single_file_bytes)
     tools = {name: version(name) for name in ("torch", "transformers", "onnx")}
     return Exported(entry=entry, precision="fp32", route=route.name, tools=tools)
-
-
-def _example(traced: Traced) -> dict[str, Array]:
-    """Two rows of different length: neither axis has size 1, which torch would fix."""
-    tokenizer = Tokenizer(traced.tokenizer_json, traced.policy)
-    rows = [Row(i, e.ids, e) for i, e in enumerate(tokenizer.encode(_EXAMPLES))]
-    return collate(rows, traced.policy)
 
 
 def _conform(model: onnx_ir.Model, traced: Traced) -> None:
@@ -184,15 +175,5 @@ def _failed(traced: Traced, route: routes.Route, exc: BaseException) -> ExportFa
     others = " or ".join(f"--route {name}" for name in routes.ROUTES if name != route.name)
     return ExportFailed(
         f"route {route.name} cannot export {traced.source.architecture} "
-        f"({traced.source.model_type}): {_first_line(exc)}; try {others}"
+        f"({traced.source.model_type}): {root_cause(exc)}; try {others}"
     )
-
-
-def _first_line(exc: BaseException) -> str:
-    """What went wrong at the bottom: torch wraps a cause in pages of advice."""
-    while exc.__cause__ is not None:
-        exc = exc.__cause__
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(exc))
-    line = next((line.strip() for line in plain.splitlines() if line.strip()), "")
-    shown = line if len(line) <= 200 else line[:197] + "..."
-    return f"{type(exc).__name__}: {shown}" if shown else type(exc).__name__

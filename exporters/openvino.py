@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge_tx.backends import find
 from edge_tx.errors import ExportFailed, InvalidConfig, MissingDependency, UnknownName
 from edge_tx.exporters.attention import written_out_attention
+from edge_tx.exporters.examples import example
 from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 from edge_tx.tensors import TensorSpec
-from edge_tx.text import Row, Tokenizer, collate
+from edge_tx.vendors import import_vendor
 
 __all__ = ["DEFAULT", "PRECISIONS", "ROUTES", "Route", "check_options", "export"]
 
 #: Whether weights are stored in half precision. The graph's inputs, outputs and arithmetic are
 #: the same in both.
 PRECISIONS: Mapping[str, bool] = {"fp32": False, "fp16": True}
-
-_EXAMPLES = ("One short text.", "Another, with a few more words in it than the first has.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def _from_torch(traced: Traced, **how: Any) -> Any:
     import openvino as ov
     import torch
 
-    feeds = _example(traced)
+    feeds = {name: torch.from_numpy(array) for name, array in example(traced).items()}
     # OpenVINO fuses it again. From torch's fused call it gives NaN for a row without any key
     # (ModernBERT's local attention has such, in the padding), which pooling spreads.
     with torch.no_grad(), written_out_attention(traced.module):
@@ -151,8 +149,7 @@ def export(traced: Traced, folder: Path, options: ExportOptions | None = None) -
     entry = folder / "model.xml"
     with quiet():
         try:
-            with _without_telemetry():
-                import openvino as ov
+            ov = import_vendor(find("openvino"), "exporting to OpenVINO")
             model = _conform(route.convert(traced, options), traced)
             ov.save_model(model, entry, compress_to_fp16=PRECISIONS[options.precision])
         except (ExportFailed, InvalidConfig):
@@ -168,16 +165,6 @@ def _route(options: ExportOptions) -> Route:
         return ROUTES[options.route or DEFAULT]
     except KeyError:
         raise UnknownName("OpenVINO route", options.route, ROUTES) from None
-
-
-def _example(traced: Traced) -> dict[str, Any]:
-    """Two rows of different length: neither axis has size 1, which a tracer would fix."""
-    import torch
-
-    tokenizer = Tokenizer(traced.tokenizer_json, traced.policy)
-    rows = [Row(i, e.ids, e) for i, e in enumerate(tokenizer.encode(_EXAMPLES))]
-    feeds = collate(rows, traced.policy)
-    return {name: torch.from_numpy(array) for name, array in feeds.items()}
 
 
 def _conform(model: Any, traced: Traced) -> Any:
@@ -241,26 +228,6 @@ def _check(model: Any, traced: Traced) -> None:
 
 def _dims(spec: TensorSpec) -> list[int]:
     return [dim if isinstance(dim, int) else -1 for dim in spec.shape]
-
-
-_TELEMETRY = "openvino_telemetry"
-
-
-@contextlib.contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Keeps ``openvino_telemetry`` from being imported with OpenVINO.
-
-    ``import openvino`` reports itself to Google Analytics and leaves files in the home folder
-    unless the user opted out. Without that package OpenVINO takes its own stub instead.
-    """
-    before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[_TELEMETRY]
-        if before is not None:
-            sys.modules[_TELEMETRY] = before
 
 
 def _failed(traced: Traced, route: Route, exc: BaseException) -> ExportFailed:

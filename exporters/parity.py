@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edge_tx.backends import Session
     from edge_tx.tasks import Task
 
-__all__ = ["TIE", "Budget", "Measured", "check", "measure"]
+__all__ = ["BUDGETS", "TIE", "Budget", "Measured", "check", "measure"]
 
 TIE = 1e-4
 """Relative error within which a changed answer is a tie."""
@@ -73,6 +73,15 @@ class Budget:
         for name, least in (("min_cosine", -1), ("min_agreement", 0)):
             if not least <= getattr(self, name) <= 1:
                 raise InvalidConfig(f"{name} must be {least} to 1, not {getattr(self, name)}")
+
+
+#: What a graph may be off by, by precision, unless the user says otherwise. fp16 keeps 11 bits:
+#: a layer's outputs carry errors of 5e-4 of their magnitude, and tiny random models, whose scores
+#: are close, show up to 7e-3.
+BUDGETS: Mapping[str, Budget] = {
+    "fp32": Budget(),
+    "fp16": Budget(max_abs_error=2e-2, min_cosine=0.9995, min_agreement=0.95),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +159,7 @@ def check(measured: Measured, budget: Budget, graph: str) -> Parity:
     parity = measured.parity
     if measured.not_finite:
         raise ParityFailed(
-            f"graph {graph} gives NaN or infinity for {measured.not_finite}: nothing was written"
+            f"graph {graph} gives NaN or infinity for {measured.not_finite}: it is not written"
         )
     problems = []
     if not measured.relative_error <= budget.max_abs_error:
@@ -165,8 +174,8 @@ def check(measured: Measured, budget: Budget, graph: str) -> Parity:
     if problems:
         raise ParityFailed(
             f"graph {graph} differs from the fp32 reference over {parity.texts} texts: "
-            f"{', '.join(problems)}; worst for {parity.worst}: nothing was written, try another "
-            "route or give a wider budget"
+            f"{', '.join(problems)}; worst for {parity.worst}: it is not written, try another "
+            "route or precision, or give a wider budget"
         )
     return parity
 

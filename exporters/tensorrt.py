@@ -15,12 +15,11 @@ from pathlib import Path
 
 from edge_tx.errors import ExportFailed, InvalidConfig
 from edge_tx.exporters import onnx as base
-from edge_tx.exporters import tensorrt_fp16, tensorrt_preflight
-from edge_tx.exporters.parity import Budget
+from edge_tx.exporters import tensorrt_fp16, tensorrt_preflight, tflite_buckets
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 from edge_tx.tensors import TensorSpec
 
-__all__ = ["BUDGETS", "OPERATORS", "PROFILES", "Shapes", "check_options", "default", "export"]
+__all__ = ["OPERATORS", "PRECISIONS", "PROFILES", "Shapes", "check_options", "default", "export"]
 
 #: Name of the file beside the graph.
 PROFILES = "profiles.json"
@@ -29,12 +28,8 @@ SCHEMA = 1
 Shapes = Mapping[str, Sequence[int]]
 """One profile: ``{"batch": (min, opt, max), "seq": (min, opt, max)}``."""
 
-#: How far off a graph may be, by precision. fp16 keeps 11 bits: a layer's outputs carry errors
-#: of 5e-4 of their magnitude, and tiny random models, whose scores are close, show up to 7e-3.
-BUDGETS: Mapping[str, Budget] = {
-    "fp32": Budget(),
-    "fp16": Budget(max_abs_error=2e-2, min_cosine=0.9995, min_agreement=0.95),
-}
+#: Types that a graph's tensors may have.
+PRECISIONS = ("fp32", "fp16")
 
 #: Lengths that single rows get a profile for; the longest the model reads is always one.
 LENGTHS = (32, 128)
@@ -59,6 +54,8 @@ Split Sqrt Squeeze Sub Sum Tan Tanh Tile TopK Transpose Trilu Unsqueeze Where Xo
 
 OPERATORS = frozenset(_OPERATORS.split())
 
+_NO_FLIGHT = tensorrt_preflight.Flight("not asked for")
+
 
 def check_options(options: ExportOptions) -> None:
     """Checks what can be checked before a checkpoint is loaded.
@@ -71,25 +68,27 @@ def check_options(options: ExportOptions) -> None:
     for batch, tokens in options.buckets:
         if min(batch, tokens) < 1:
             raise InvalidConfig(f"a bucket is rows x tokens, 1 or more each, not {batch}x{tokens}")
-    if options.precision not in BUDGETS:
+    if options.precision not in PRECISIONS:
         raise InvalidConfig(
-            f"the TensorRT exporter writes {' or '.join(BUDGETS)}, not {options.precision}"
+            f"the TensorRT exporter writes {' or '.join(PRECISIONS)}, not {options.precision}"
         )
     base.check_options(_of_base(options))
 
 
-def default(longest: int, outputs: Sequence[TensorSpec]) -> list[Shapes]:
+def default(
+    longest: int, outputs: Sequence[TensorSpec], lengths: Sequence[int] = LENGTHS
+) -> list[Shapes]:
     """The profiles of a model: one text at a time in some lengths, and many at a time.
 
     Args:
         longest: Most tokens of a row.
         outputs: Of the graph, each ``[batch, ...]`` or ``[batch, "seq", ...]``.
+        lengths: Those that one text gets a profile for, beside the longest.
 
     Returns:
         Profiles, the smallest first.
     """
-    lengths = [*(n for n in LENGTHS if n < longest), longest]
-    singles = [_profile(1, length) for length in lengths]
+    singles = [_profile(1, n) for n in (*(n for n in lengths if n < longest), longest)]
     rows = min(LARGEST_BATCH, _OUTPUT_BYTES // max(_row_bytes(spec, longest) for spec in outputs))
     if rows < 2:
         return singles
@@ -111,12 +110,13 @@ def export(
         traced: The checkpoint.
         folder: An empty folder.
         options: Precision, route, opset and buckets: a bucket is a profile that takes up to so
-            many rows of up to so many tokens; without any, :func:`default`.
+            many rows of up to so many tokens; without any, :func:`default`, in lengths that
+            suit those of the texts if they are given.
         preflight: Whether NVIDIA's parser and builder look at the graph, where TensorRT-RTX is
             installed; see :mod:`edge_tx.exporters.tensorrt_preflight`.
 
     Returns:
-        What was written; ``tools["preflight"]`` says how the preflight went.
+        What was written; ``checks["preflight"]`` says how the preflight went.
 
     Raises:
         UnknownName: No such route.
@@ -126,17 +126,35 @@ def export(
     """
     options = options or ExportOptions()
     check_options(options)
-    chosen = [_profile(*bucket) for bucket in options.buckets]
-    chosen = chosen or default(traced.policy.max_length, traced.outputs)
+    chosen = _profiles(traced, options)
     made = base.export(traced, folder, _of_base(options))
     if options.precision == "fp16":
         tensorrt_fp16.convert(made.entry)
     _check_operators(made.entry)
     file = {"schema": SCHEMA, "profiles": [_spans(profile) for profile in chosen]}
     (folder / PROFILES).write_text(json.dumps(file, indent=1) + "\n", encoding="utf-8")
-    flown = tensorrt_preflight.fly(made.entry, folder / PROFILES) if preflight else "not asked for"
-    tools = {**made.tools, "onnxruntime": version("onnxruntime"), "preflight": flown}
-    return Exported(made.entry, options.precision, made.route, tools)
+    flight = _NO_FLIGHT
+    if preflight:
+        flight = tensorrt_preflight.fly(made.entry, folder / PROFILES)
+    tools = {**made.tools, "onnxruntime": version("onnxruntime"), **flight.tools}
+    checks = {"preflight": flight.outcome}
+    return Exported(made.entry, options.precision, made.route, tools, checks)
+
+
+def _profiles(traced: Traced, options: ExportOptions) -> list[Shapes]:
+    longest = traced.policy.max_length
+    if options.buckets:
+        too_long = [tokens for _, tokens in options.buckets if tokens > longest]
+        if too_long:
+            raise InvalidConfig(
+                f"a bucket has {max(too_long)} tokens and the longest row {longest}: "
+                f"give buckets of up to {longest}"
+            )
+        return [_profile(*bucket) for bucket in options.buckets]
+    if options.lengths:
+        suited = tflite_buckets.from_lengths(options.lengths, tflite_buckets.MOST, longest)
+        return default(longest, traced.outputs, [tokens for _, tokens in suited])
+    return default(longest, traced.outputs)
 
 
 def _of_base(options: ExportOptions) -> ExportOptions:

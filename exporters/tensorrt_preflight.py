@@ -7,13 +7,15 @@ that it takes a graph is good evidence and no proof, so every record says whose 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from edge_tx.backends import find, resolve
 from edge_tx.errors import ExportFailed, SessionFailed
 
-__all__ = ["CAPABILITY", "fly"]
+__all__ = ["CAPABILITY", "Flight", "fly"]
 
 _BACKEND = "tensorrt_rtx"
 #: GPU generation that the trial engine is for: Ada, which every release of RTX builds for.
@@ -22,23 +24,32 @@ CAPABILITY = 89
 _NOT_INSTALLED = "not run: TensorRT-RTX is not installed (pip install 'edge-tx[tensorrt-rtx]')"
 
 
-def fly(entry: Path, profiles: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """How it went.
+
+    Attributes:
+        outcome: For people: ``"passed with TensorRT-RTX 1.7"``, or why it was not run.
+        tools: Exact version of what ran it.
+    """
+
+    outcome: str
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+
+def fly(entry: Path, profiles: Path) -> Flight:
     """Parses a graph and builds a throw-away engine of it, in a process of its own.
 
     Args:
         entry: The ``.onnx`` file.
         profiles: The ``profiles.json``.
 
-    Returns:
-        For the manifest: ``"TensorRT-RTX 1.7.1.116: parsed, built for sm_89"``, or why it was
-        not run.
-
     Raises:
         ExportFailed: The graph is refused; lists the nodes.
     """
     row = find(_BACKEND)
     if row.module is None:
-        return _NOT_INSTALLED
+        return Flight(_NOT_INSTALLED)
     # By its dotted name, as every room reaches another.
     trial = resolve("edge_tx.runtimes.tensorrt_build:trial")
     try:
@@ -55,4 +66,5 @@ def fly(entry: Path, profiles: Path) -> str:
         )
     if answer.failure:
         raise ExportFailed(f"{runner} parses {entry.name} but cannot build it: {answer.failure}")
-    return f"{runner}: parsed, built for sm_{CAPABILITY}"
+    release = ".".join(answer.version.split(".")[:2])
+    return Flight(f"passed with {row.title} {release}", {row.name: answer.version})

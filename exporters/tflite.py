@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig, MissingDependency, UnknownName
 from edge_tx.exporters import tflite_buckets
+from edge_tx.exporters.causes import root_cause
 from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.tflite_buckets import Bucket
 from edge_tx.exporters.tflite_mask import additive_masks
@@ -56,7 +56,8 @@ def export(traced: Traced, folder: Path, options: ExportOptions | None = None) -
     Args:
         traced: The checkpoint.
         folder: An empty folder.
-        options: Buckets; by default lengths that double from 32 to the longest.
+        options: Buckets, or the lengths of texts to choose up to four for; by default lengths
+            that double from 32 to the longest.
 
     Returns:
         What was written.
@@ -114,21 +115,23 @@ def convert(traced: Traced, buckets: Sequence[Bucket]) -> bytes:
     except Exception as exc:  # torch, jax and native code raise of every kind here
         raise ExportFailed(
             f"litert-torch cannot export {traced.source.architecture} "
-            f"({traced.source.model_type}): {_first_line(exc)}"
+            f"({traced.source.model_type}): {root_cause(exc)}"
         ) from exc
 
 
 def _buckets(traced: Traced, options: ExportOptions) -> tuple[Bucket, ...]:
     longest = traced.policy.max_length
-    if not options.buckets:
-        chosen = tflite_buckets.default(longest)
-    else:
+    if options.buckets:
         chosen = tflite_buckets.checked(options.buckets)
         if chosen[-1][1] != longest:
             raise InvalidConfig(
                 f"the longest bucket has {chosen[-1][1]} tokens and the longest row {longest}: "
                 f"give a max_length of {chosen[-1][1]}, or a bucket of {longest}"
             )
+    elif options.lengths:
+        chosen = tflite_buckets.from_lengths(options.lengths, tflite_buckets.MOST, longest)
+    else:
+        chosen = tflite_buckets.default(longest)
     _check_told_apart(traced, chosen)
     return chosen
 
@@ -200,13 +203,3 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _first_line(exc: BaseException) -> str:
-    """What went wrong at the bottom: torch wraps a cause in pages of advice."""
-    while exc.__cause__ is not None:
-        exc = exc.__cause__
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(exc))
-    line = next((line.strip() for line in plain.splitlines() if line.strip()), "")
-    shown = line if len(line) <= 200 else line[:197] + "..."
-    return f"{type(exc).__name__}: {shown}" if shown else type(exc).__name__

@@ -8,7 +8,7 @@ from functools import cache
 
 from edge_tx.errors import InvalidConfig
 
-__all__ = ["Bucket", "checked", "default", "from_lengths"]
+__all__ = ["MOST", "Bucket", "checked", "default", "from_lengths"]
 
 #: ``(batch, tokens)``
 Bucket = tuple[int, int]
@@ -17,8 +17,10 @@ Bucket = tuple[int, int]
 #: graph of twelve heads needs over 400 MB for one layer's scores alone.
 LONGEST = 3072
 
+#: Buckets that are chosen at most.
+MOST = 4
+
 _SHORTEST = 32
-_MOST = 4
 _MULTIPLE = 8
 
 
@@ -43,7 +45,7 @@ def default(max_length: int) -> tuple[Bucket, ...]:
     if max_length <= _SHORTEST:
         return ((1, max_length),)
     doublings = math.log2(max_length / _SHORTEST)
-    steps = min(_MOST - 1, math.ceil(doublings))
+    steps = min(MOST - 1, math.ceil(doublings))
     lengths = [_SHORTEST * 2 ** (doublings * step / steps) for step in range(steps)]
     return (*((1, _rounded(n)) for n in lengths), (1, max_length))
 

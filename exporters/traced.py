@@ -69,12 +69,15 @@ class ExportOptions:
         opset: ONNX opset; 0 for the exporter's default.
         buckets: ``(batch, tokens)`` of each fixed shape, for backends without dynamic shapes;
             empty for the exporter's default.
+        lengths: Tokens of each of the user's own texts, for backends that choose their fixed
+            shapes by them where no buckets are given; empty if there are none.
     """
 
     precision: str = "fp32"
     route: str = ""
     opset: int = 0
     buckets: tuple[tuple[int, int], ...] = ()
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,11 @@ class Exported:
         precision: Of the graph.
         route: How it was made, for the manifest.
         tools: Versions of the packages that made it.
+        checks: What it was held to already, and how that went, by name.
     """
 
     entry: Path
     precision: str
     route: str
     tools: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, str] = field(default_factory=dict)

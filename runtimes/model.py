@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from edge_tx import backends, tasks
+from edge_tx import backends, tasks, vendors
 from edge_tx.backends import Placement, Session, SessionConfig
 from edge_tx.bundle import Bundle
 from edge_tx.errors import (
@@ -78,6 +78,7 @@ def load(
     graph: str | None = None,
     streams: int | None = None,
     min_accuracy: float | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Model:
     """Opens a bundle and a graph in it.
 
@@ -92,6 +93,8 @@ def load(
             each; 1 for none; by default chosen by how long the list is.
         min_accuracy: Least accuracy of the graph relative to fp32, from 0 to 1, as defined in
             :mod:`edge_tx.accuracy`; by default what :func:`edge_tx.tune` was told, or no limit.
+        options: The vendor's own settings by name, e.g. ``{"CACHE_DIR": "..."}`` for OpenVINO;
+            they go with a backend or a graph that is named.
 
     Returns:
         A model. Close it, or use it in a ``with`` block.
@@ -103,9 +106,11 @@ def load(
         AccuracyGateFailed: The accuracy of every graph is below ``min_accuracy``.
         DeviceUnavailable: The device is not here.
         SessionFailed: The runtime refuses the graph.
+        InvalidConfig: Options without a backend or a graph, or one that makes no sense.
     """
     if threads is not None and threads < 1:
         raise InvalidConfig(f"threads must be 1 or more, not {threads}")
+    settings = vendors.options_of(options, backend != "auto" or graph is not None)
     bundle = Bundle.open(path)
     choice = choose(bundle, backend, graph, device, min_accuracy)
     row = backends.find(choice.graph.backend)
@@ -115,11 +120,12 @@ def load(
     bundle.prefetch(choice.graph.files)
 
     def open_session(threads: int, streams: int) -> Session:
-        config = SessionConfig(device=device, threads=threads, streams=streams)
+        config = SessionConfig(device, threads, streams, settings)
         return backends.open_session(row.name, bundle.root / choice.graph.entry, config)
 
-    if row.module is not None:  # here, as two threads that import only hold each other up
-        importlib.import_module(row.module)
+    with contextlib.suppress(ImportError, OSError):  # opening says what is wrong, see below
+        # Here, as two threads that import only hold each other up.
+        vendors.import_vendor(row)
     total = threads or _usable_threads()
     opening = _Beside(lambda: Engine(open_session, total, streams))
     try:

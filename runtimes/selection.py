@@ -101,7 +101,7 @@ def choose(
         tuning, warning = remembered.tuning, remembered.warning
     if min_accuracy is None and tuning is not None:
         min_accuracy = tuning.min_accuracy
-    entries = [_doubted(_held_to(e, bundle, min_accuracy), tuning) for e in entries]
+    entries = [_doubted(_held_to(e, bundle, min_accuracy), bundle, tuning) for e in entries]
     standing = [e for e in entries if not e.refusal]
     if not standing:
         raise _nothing(entries, device)
@@ -187,19 +187,21 @@ def _held_to(entry: _Entry, bundle: Bundle, limit: float | None) -> _Entry:
     return replace(entry, refusal=refusal)
 
 
-def _doubted(entry: _Entry, tuning: Tuning | None) -> _Entry:
+def _doubted(entry: _Entry, bundle: Bundle, tuning: Tuning | None) -> _Entry:
     """Notes what may fail here; it is taken only where there is nothing else."""
     measured = [m for m in tuning.graphs if m.graph == entry.graph.name] if tuning else []
     if measured and measured[0].problem:
         return replace(entry, doubt=f"failed when it was measured: {measured[0].problem}")
-    return entry if measured else replace(entry, doubt=_not_built(entry))
+    return entry if measured else replace(entry, doubt=_in_the_way(entry, bundle))
 
 
-def _not_built(entry: _Entry) -> str:
-    """Why a graph cannot run before it is built on this device; empty if it can."""
-    if entry.row is None or not entry.row.builder:
+def _in_the_way(entry: _Entry, bundle: Bundle) -> str:
+    """What a graph still lacks on this device, e.g. its engine; empty if nothing."""
+    if entry.refusal or entry.row is None or not entry.row.obstacle:
         return ""
-    return "is built on the device: edge-tx build, then edge-tx tune"
+    from edge_tx.vendors import obstacle
+
+    return str(obstacle(entry.row.name, bundle.root / entry.graph.entry) or "")
 
 
 def _best(entries: Sequence[_Entry], tuning: Tuning | None) -> tuple[_Entry, str]:

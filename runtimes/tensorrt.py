@@ -11,8 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from edge_tx.backends import Placement, SessionConfig, find
-from edge_tx.errors import InvalidConfig, SessionFailed, UnknownName
+from edge_tx.backends import Backend, Placement, SessionConfig, find
+from edge_tx.errors import (
+    DeviceUnavailable,
+    EdgeTxError,
+    InvalidConfig,
+    MissingDependency,
+    SessionFailed,
+    UnknownName,
+)
 from edge_tx.runtimes import tensorrt_api, tensorrt_store
 from edge_tx.runtimes.cuda import Cuda, Gpu
 from edge_tx.runtimes.tensorrt_api import Api, Engine
@@ -22,7 +29,14 @@ from edge_tx.runtimes.tensorrt_records import Target
 from edge_tx.runtimes.tensorrt_store import Store
 from edge_tx.tensors import Array, DType, TensorSpec, check_feeds
 
-__all__ = ["Options", "TensorrtSession", "open_rtx_session", "open_session", "target_of"]
+__all__ = [
+    "Options",
+    "TensorrtSession",
+    "obstacle",
+    "open_rtx_session",
+    "open_session",
+    "target_of",
+]
 
 # Names of TensorRT's DataType.
 _DTYPES = {
@@ -85,6 +99,34 @@ def open_session(entry: Path, config: SessionConfig) -> TensorrtSession:
 def open_rtx_session(entry: Path, config: SessionConfig) -> TensorrtSession:
     """Opens a TensorRT-RTX engine; see :func:`open_session`."""
     return _open("tensorrt_rtx", entry, config)
+
+
+def obstacle(row: Backend, entry: Path, config: SessionConfig) -> EdgeTxError | None:
+    """Why no engine of a graph can be opened here; None if one can.
+
+    Args:
+        row: The backend.
+        entry: The graph's entry file.
+        config: How it would be opened.
+
+    Returns:
+        There is no GPU, TensorRT does not load, or no engine was built and proven.
+
+    Raises:
+        UnknownName: An option there is not.
+        InvalidConfig: A value that makes no sense.
+    """
+    options = Options.of(config)
+    try:
+        cuda = Cuda.open()  # first, as it costs nothing where there is no GPU
+        try:
+            target = target_of(row.name, tensorrt_api.load(row), cuda.gpu())
+            Store(options.cache_dir).open(entry.parent, target, unproven=options.unproven)
+        finally:
+            cuda.close()
+    except (DeviceUnavailable, MissingDependency, SessionFailed) as exc:
+        return exc
+    return None
 
 
 def _open(backend: str, entry: Path, config: SessionConfig) -> TensorrtSession:

@@ -22,8 +22,9 @@ __all__ = ["VERBS", "cli", "main", "run"]
 # Verb -> its line in `edge-tx --help`. Its command is `command` in edge_tx/cli/<verb>.py.
 VERBS: Mapping[str, str] = MappingProxyType(
     {
-        "export": "Turn a checkpoint into a bundle whose graph is proven.",
+        "export": "Turn a checkpoint into a bundle whose graphs are proven.",
         "run": "Answer texts from the arguments, a file or stdin.",
+        "build": "Build the engines that a bundle's graphs need on this device.",
         "verify": "Check a bundle's hashes and its answers on this device.",
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",

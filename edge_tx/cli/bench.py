@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_tx.cli import reading
-from edge_tx.cli.opening import accuracy_option
+from edge_tx.cli.opening import accuracy_option, nothing_runs, vendor_options
 from edge_tx.cli.screen import Screen, facts, grid, output_options
 from edge_tx.cli.suggesting import backend_names
-from edge_tx.errors import AccuracyGateFailed, MissingDependency, SessionFailed
+from edge_tx.errors import AccuracyGateFailed, SessionFailed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from edge_tx.bench.runner import Plan
     from edge_tx.report import Report, ReportRow
+
+
+# The same for all rows, or told elsewhere, so that a row fits 80 columns; --json has them.
+_LEFT_OUT = ("threads", "batch", "seq", "cosine", "p90 ms", "note")
 
 
 @click.command("bench")
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Time to spend on single calls, and again on lists.",
 )
+@vendor_options
 @output_options
 def command(
     bundle: str,
@@ -65,6 +71,7 @@ def command(
     path: str | None,
     pairs: tuple[str, ...],
     seconds: float,
+    vendor: Mapping[str, str],
     screen: Screen,
 ) -> None:
     """Measure load time, latency, throughput and memory here.
@@ -81,36 +88,47 @@ def command(
         threads=threads,
         inputs=tuple(reading.from_path(path, "auto")) if path else (),
         options=tuple(reading.options(pairs).items()),
+        vendor=tuple(vendor.items()),
         seconds=seconds,
         min_accuracy=min_accuracy,
     )
     with screen.stages() as progress:
         report = run(bundle, plan, lambda name, *steps: progress(f"measuring {name}", *steps))
     screen.result(json.loads(report.to_json()), *_rendered(report))
-    _raise_if_bad(report.rows)
+    _raise_if_bad(bundle, plan, report.rows)
 
 
 def _rendered(report: Report) -> list[RenderableType]:
-    """Graphs side by side and measures below each other: that fits 80 columns."""
+    """A line for each graph; what is the same for all of them stands above."""
     from edge_tx.report import COLUMNS
 
-    measures = [c for c in COLUMNS if c.title != "graph" and any(map(c.show, report.rows))]
-    names = [row.graph for row in report.rows]
-    lines = [(c.title, *map(c.show, report.rows)) for c in measures]
-    context = report.context
+    context, ran = report.context, [row for row in report.rows if row.status == "ok"]
+    shown = [c for c in COLUMNS if c.title not in _LEFT_OUT and any(map(c.show, ran))]
     about = {
         "model": f"{context.model} ({context.task})",
         "device": context.device["cpu"]["model"],
+        "threads": context.settings["threads"],
         "versions": ", ".join(f"{name} {number}" for name, number in context.versions.items()),
     }
-    return [facts(about), "", grid(("", *names), lines, right=" ".join(names))]
+    # Numbers are narrow and their heads are not: two lines of head fit 80 columns.
+    heads = [column.title.replace(" ", "\n") for column in shown]
+    lines = [[column.show(row) for column in shown] for row in ran]
+    notes = {row.graph: row.note for row in report.rows if row.note}
+    parts: list[RenderableType] = [facts(about)]
+    if ran:
+        parts += ["", grid(heads, lines, right=heads[1:])]
+    if notes:
+        parts += ["", facts(notes)]
+    return parts
 
 
-def _raise_if_bad(rows: Sequence[ReportRow]) -> None:
+def _raise_if_bad(bundle: str, plan: Plan, rows: Sequence[ReportRow]) -> None:
     for row in rows:
         if row.status == "failed":
             raise SessionFailed(f"measuring {row.graph} failed: {row.note}")
     if rows and all(row.status == "skipped" for row in rows):
         if any(row.note.startswith("accuracy") for row in rows):
             raise AccuracyGateFailed(f"no graph will do: {rows[0].graph}: {rows[0].note}")
-        raise MissingDependency("a backend", "measuring this bundle", rows[0].note)
+        from edge_tx.bench.runner import obstacles
+
+        raise nothing_runs(obstacles(bundle, plan))

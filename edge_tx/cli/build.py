@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_tx.cli.screen import Screen, grid, human_bytes, output_options
-from edge_tx.errors import InvalidConfig, UnknownName
+from edge_tx.cli.suggesting import backend_names
+from edge_tx.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
@@ -16,11 +18,19 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("graph", "for", "engine", "size", "seconds", "golden answers")
 _MIB = 1 << 20
+_GENERATION = re.compile(r"(\d{1,2})\.?(\d)")
 
 
 @click.command("build")
 @click.argument("bundle", type=click.Path())
 @click.option("--graph", help="Name of one graph; by default every one that must be built.")
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    shell_complete=backend_names,
+    help="Only graphs of this backend; auto is every backend.",
+)
 @click.option(
     "--cache-dir",
     type=click.Path(),
@@ -39,20 +49,21 @@ _MIB = 1 << 20
 )
 @click.option(
     "--compute-capability",
-    "capabilities",
-    type=click.IntRange(min=50),
+    "generations",
     multiple=True,
-    help="Build for this GPU generation, e.g. 89, without one here (TensorRT-RTX); repeatable.",
+    metavar="X.Y,...",
+    help="Build for these GPU generations, e.g. 8.6,8.9, without one here (TensorRT-RTX).",
 )
 @click.option("--force", is_flag=True, help="Build anew even if there is a good engine.")
 @output_options
 def command(
     bundle: str,
     graph: str | None,
+    backend: str,
     cache_dir: str | None,
     workspace: int | None,
     optimization_level: int | None,
-    capabilities: tuple[int, ...],
+    generations: tuple[str, ...],
     force: bool,
     screen: Screen,
 ) -> None:
@@ -65,10 +76,11 @@ def command(
     from edge_tx.backends import find, resolve
     from edge_tx.bundle import Bundle
 
+    capabilities = tuple(_capability(word) for words in generations for word in words.split(","))
     options = _options(cache_dir, workspace, optimization_level, capabilities, force)
     with Bundle.open(bundle) as opened, screen.stages() as progress:
         engines: list[Built] = []
-        for chosen in _graphs(opened, graph):
+        for chosen in _graphs(opened, graph, backend):
             progress(f"building {chosen.name}")
             engines += resolve(find(chosen.backend).builder)(opened, chosen, options)
     for engine in engines:
@@ -102,19 +114,25 @@ def _options(
     )
 
 
-def _graphs(bundle: Bundle, name: str | None) -> list[Graph]:
-    """The graphs to build: the one that is named, or all that must be built here."""
-    from edge_tx.backends import find, known
+def _capability(word: str) -> int:
+    """``"8.9"`` and ``"89"`` are 89."""
+    match = _GENERATION.fullmatch(word.strip())
+    if match is None:
+        raise InvalidConfig(f"'{word.strip()}' is no compute capability: write e.g. 8.6,8.9,12.0")
+    return 10 * int(match[1]) + int(match[2])
 
-    buildable = [g for g in bundle.graphs if g.backend in known() and find(g.backend).builder]
-    if name is not None:
-        if name not in {g.name for g in bundle.graphs}:
-            raise UnknownName("graph of this bundle", name, (g.name for g in bundle.graphs))
-        buildable = [g for g in buildable if g.name == name]
+
+def _graphs(bundle: Bundle, name: str | None, backend: str) -> list[Graph]:
+    """The graphs to build: the one that is named, or all that must be built here."""
+    from edge_tx.backends import known
+
+    rows = known()
+    named = [bundle.graph(name)] if name is not None else bundle.graphs_of(backend)
+    buildable = [g for g in named if g.backend in rows and rows[g.backend].builder]
     if not buildable:
-        names = ", ".join(row.name for row in known().values() if row.builder)
-        what = f"graph {name}" if name else "every graph of this bundle"
-        raise InvalidConfig(f"{what} runs as it is, there is nothing to build (only {names})")
+        names = ", ".join(row.name for row in rows.values() if row.builder)
+        what = ", ".join(graph.name for graph in named)
+        raise InvalidConfig(f"nothing to build: {what} runs as it is (only {names} are built)")
     return buildable
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_tx.cli.screen import Screen, facts, human_bytes, output_options
 from edge_tx.cli.suggesting import backend_names, task_names
+from edge_tx.errors import FailedTarget, PartialExport
 
 if TYPE_CHECKING:
+    from edge_tx.bundle import Bundle
     from edge_tx.manifest import Graph
 
 
@@ -32,78 +35,97 @@ if TYPE_CHECKING:
     default=("onnx",),
     show_default=True,
     shell_complete=backend_names,
-    help="Backends, with commas between them or one after each --to.",
+    help="Backends, with commas between them; NAME:fp16 for one in a precision of its own.",
+)
+@click.option(
+    "--precision",
+    multiple=True,
+    help="Precisions, with commas between them; each backend takes those it has.  [default: fp32]",
+)
+@click.option(
+    "--buckets",
+    default="",
+    metavar="ROWSxTOKENS,...|auto",
+    help="Shapes to expect, e.g. 1x32,8x128; auto chooses by the lengths of --texts.",
 )
 @click.option(
     "--route", default="", help="Way through the exporter; by default the best one known."
 )
+@click.option("--opset", type=click.IntRange(min=1), default=None, help="Of the ONNX graphs.")
 @click.option("--max-length", type=click.IntRange(min=1), help="Most tokens of one input.")
 @click.option(
     "--texts",
     type=click.Path(),
-    help="Prove the graph on this file, .jsonl or a text a line, not on the built-in texts.",
+    help="Prove the graphs on this file, .jsonl or a text a line, not on the built-in texts.",
 )
 @click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
 @output_options
-def command(
-    model: str,
-    output: str,
-    task: str | None,
-    to: tuple[str, ...],
-    route: str,
-    max_length: int | None,
-    texts: str | None,
-    revision: str | None,
-    screen: Screen,
-) -> None:
-    """Turn a checkpoint into a bundle, and prove the graph on real text.
+def command(model: str, output: str, opset: int | None, screen: Screen, **options: Any) -> None:
+    """Turn a checkpoint into a bundle, and prove its graphs on real text.
 
-    MODEL is a folder with config.json and safetensors weights, or a hub id. The graph's answers
-    are compared with the checkpoint's own; outside the budget nothing is written.
+    MODEL is a folder with config.json and safetensors weights, or a hub id. Each graph's answers
+    are compared with the checkpoint's own; one outside its budget is not written. Exits with 15
+    if some graphs are written and others could not be made.
     """
     from edge_tx.exporters.pipeline import export
 
-    with screen.stages() as progress:
-        bundle = export(
-            model,
-            output,
-            task=task,
-            to=[name.strip() for names in to for name in names.split(",")],
-            route=route,
-            max_length=max_length,
-            texts=texts,
-            revision=revision,
-            progress=progress,
-        )
+    failed: PartialExport | None = None
+    with screen.board() as progress:
+        try:
+            bundle = export(model, output, opset=opset or 0, progress=progress, **options)
+        except PartialExport as exc:
+            failed, bundle = exc, exc.bundle
+    failures = failed.failures if failed else ()
     with bundle:
-        record = {
-            "bundle": str(bundle.origin),
-            "task": bundle.manifest.task,
-            "bytes": bundle.size,
-            "graphs": [_record(graph) for graph in bundle.graphs],
-        }
-        shown = {
-            "bundle": f"{output} ({human_bytes(bundle.size)})",
-            "task": bundle.manifest.task,
-        }
-        for graph in bundle.graphs:
-            shown |= _shown(graph)
-    screen.result(record, facts(shown))
+        screen.result(_record(bundle, failures), facts(_shown(bundle, output, failures)))
+    if failed:
+        raise failed
 
 
-def _record(graph: Graph) -> dict[str, object]:
+def _record(bundle: Bundle, failures: Sequence[FailedTarget]) -> dict[str, Any]:
+    return {
+        "bundle": str(bundle.origin),
+        "task": bundle.manifest.task,
+        "bytes": bundle.size,
+        "graphs": [_graph_record(graph) for graph in bundle.graphs],
+        "failures": [
+            {"name": f.name, "error": type(f.error).__name__, "message": str(f.error)}
+            for f in failures
+        ],
+    }
+
+
+def _graph_record(graph: Graph) -> dict[str, Any]:
+    from edge_tx.packaging import status
+
     return {
         "name": graph.name,
         "route": graph.route,
         "bytes": graph.size,
         "parity": asdict(graph.parity),
+        "checks": dict(graph.checks),
+        "status": status(graph),
     }
 
 
-def _shown(graph: Graph) -> dict[str, str]:
-    parity = graph.parity
+def _shown(bundle: Bundle, output: str, failures: Sequence[FailedTarget]) -> Mapping[str, str]:
     return {
-        graph.name: f"{human_bytes(graph.size)}, by {graph.route}\n"
-        f"proven on {parity.texts} texts: largest error {parity.max_abs_error:.1e}, "
-        f"smallest cosine {parity.min_cosine:.7f}, same answers {parity.agreement:.1%}"
+        "bundle": f"{output} ({human_bytes(bundle.size)})",
+        "task": bundle.manifest.task,
+        **{graph.name: _graph_shown(graph) for graph in bundle.graphs},
+        **{f.name: f"failed: {type(f.error).__name__}, see below" for f in failures},
     }
+
+
+def _graph_shown(graph: Graph) -> str:
+    from edge_tx.packaging import status
+
+    parity = graph.parity
+    lines = (
+        f"{human_bytes(graph.size)}, by {graph.route}",
+        f"proven on {parity.texts} texts in {graph.checks['parity']}: largest error "
+        f"{parity.max_abs_error:.1e}, smallest cosine {parity.min_cosine:.7f}, same answers "
+        f"{parity.agreement:.1%}",
+        status(graph),
+    )
+    return "\n".join(filter(None, lines))

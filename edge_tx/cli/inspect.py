@@ -80,6 +80,7 @@ def _details(graph: Graph) -> RenderableType:
             "outputs": "\n".join(map(str, graph.outputs)),
             "route": graph.route,
             "recipe": graph.recipe,
+            "checked": "\n".join(f"{name}: {how}" for name, how in graph.checks.items()),
             "made with": ", ".join(f"{name} {v}" for name, v in graph.tools.items()),
         }
     )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
+    from edge_tx.exporters.progress import Step, TargetState
+
 __all__ = ["Progress", "Screen", "facts", "grid", "human_bytes", "output_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,6 +76,58 @@ class Screen:
             stages = _Stages(console, status.update)
             yield stages.begin
             stages.end()
+
+    @contextmanager
+    def board(self) -> Iterator[Callable[[Step], None]]:
+        """Shows an export on stderr: its stages with their times, and how far each graph is.
+
+        Yields:
+            A function to call with each step.
+        """
+        if self.quiet:
+            yield lambda _step: None
+            return
+        from rich.live import Live
+
+        console = _console(sys.stderr)
+        stages = _Stages(console, lambda _name: None)
+        # Without a terminal there is nothing to draw over: the stages' own lines say it all.
+        live = Live(console=console, transient=True, auto_refresh=console.is_terminal)
+        failed: set[str] = set()
+
+        def tell(step: Step) -> None:
+            stages.begin(step.name, step.done, step.total)
+            for target in step.targets:
+                if target.state == "failed" and target.name not in failed:
+                    failed.add(target.name)
+                    console.print(f"  failed  {target.name}", style="red", highlight=False)
+            live.update(_board(step) if console.is_terminal and step.done < step.total else "")
+
+        with live:
+            yield tell
+            stages.end()
+
+
+_STATE_STYLES = {"proven": "green", "failed": "red", "waiting": "dim"}
+
+
+def _board(step: Step) -> RenderableType:
+    from rich.console import Group
+    from rich.spinner import Spinner
+
+    counted = f"{step.name} ({step.done + 1}/{step.total})"
+    return Group(_states(step.targets), Spinner("line", _plain(counted)))
+
+
+def _states(targets: Sequence[TargetState]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for target in targets:
+        style = _STATE_STYLES.get(target.state, "bold")
+        table.add_row(Text("  " + target.name), Text(target.state, style=style))
+    return table
 
 
 def _say_nothing(_name: str, _done: int = 0, _total: int = 0, /) -> None:

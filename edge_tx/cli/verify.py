@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_tx.cli.opening import nothing_runs, vendor_options
 from edge_tx.cli.screen import Screen, grid, output_options
-from edge_tx.errors import MissingDependency, ParityFailed
+from edge_tx.cli.suggesting import backend_names
+from edge_tx.errors import EdgeTxError, ParityFailed
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
+    from edge_tx.backends import SessionConfig
     from edge_tx.bundle import Bundle
     from edge_tx.golden import Proof
     from edge_tx.manifest import Graph
@@ -22,17 +28,18 @@ _COLUMNS = ("graph", "verdict", "cases", "max error", "min cosine", "same answer
 class _Outcome:
     graph: str
     proof: Proof | None
-    note: str = ""
+    obstacle: EdgeTxError | None = None
 
     @property
     def verdict(self) -> str:
         if self.proof is None:
-            return f"not run: {self.note}"
+            return "not run here"
         return "ok" if self.proof.ok else "failed"
 
     def to_dict(self) -> dict[str, Any]:
         proof = None if self.proof is None else asdict(self.proof)
-        return {"graph": self.graph, "verdict": self.verdict, "proof": proof}
+        reason = "" if self.obstacle is None else str(self.obstacle)
+        return {"graph": self.graph, "verdict": self.verdict, "proof": proof, "reason": reason}
 
     def row(self) -> tuple[object, ...]:
         if self.proof is None:
@@ -44,45 +51,70 @@ class _Outcome:
 
 @click.command("verify")
 @click.argument("bundle", type=click.Path())
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    shell_complete=backend_names,
+    help="Only graphs of this backend; auto is every backend.",
+)
 @click.option("--device", default="auto", show_default=True, help="Device to run the graphs on.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@vendor_options
 @output_options
-def command(bundle: str, device: str, threads: int, screen: Screen) -> None:
+def command(
+    bundle: str,
+    backend: str,
+    device: str,
+    threads: int,
+    vendor: Mapping[str, str],
+    screen: Screen,
+) -> None:
     """Check a bundle's hashes and its answers on this device.
 
-    Every graph whose backend is installed answers the bundle's golden inputs, and the answers
-    are held against the checkpoint's. Exits with 8 if a file is damaged, with 6 if an answer
-    is wrong, and with 3 if no graph can run here.
+    Every graph that can run here answers the bundle's golden inputs, and the answers are held
+    against the checkpoint's. One that cannot is shown as not run, with the reason. Exits with 8
+    if a file is damaged, with 6 if an answer is wrong, and if no graph can run here with 3 (not
+    installed), 13 (no such device) or 14 (not built).
     """
+    from edge_tx import backends, vendors
     from edge_tx.bundle import Bundle
 
     with Bundle.open(bundle) as opened, screen.stages() as progress:
-        files, graphs = len(opened.files), opened.graphs
+        files, graphs = len(opened.files), opened.graphs_of(backend)
+        options = vendors.options_of(vendor, backend != "auto")
+        config = backends.SessionConfig(device, threads, options=options)
         progress(f"hashing {files} files")
         opened.check()
         outcomes = []
         for graph in graphs:
             progress(f"running {graph.name}")
-            outcomes.append(_outcome(opened, graph, device, threads))
+            outcomes.append(_outcome(opened, graph, config))
+    not_run = [f"{o.graph} was not run here: {o.obstacle}" for o in outcomes if o.obstacle]
     screen.result(
         {"files": files, "graphs": [outcome.to_dict() for outcome in outcomes]},
         f"{files} files are as the manifest says",
         "",
         grid(_COLUMNS, [outcome.row() for outcome in outcomes], right="cases"),
+        *_paragraphs(not_run),
     )
     _raise_if_bad(outcomes)
 
 
-def _outcome(bundle: Bundle, graph: Graph, device: str, threads: int) -> _Outcome:
-    from edge_tx import backends, golden, tasks
+def _paragraphs(lines: Sequence[str]) -> list[str | Text]:
+    from rich.text import Text
 
-    row = backends.known().get(graph.backend)
-    if row is None:
-        return _Outcome(graph.name, None, f"backend '{graph.backend}' is unknown here")
-    if row.module is None:
-        return _Outcome(graph.name, None, row.install)
-    config = backends.SessionConfig(device=device, threads=threads)
-    session = backends.open_session(row.name, bundle.entry(graph), config)
+    return ["", *map(Text, lines)] if lines else []
+
+
+def _outcome(bundle: Bundle, graph: Graph, config: SessionConfig) -> _Outcome:
+    from edge_tx import backends, golden, tasks, vendors
+
+    entry = bundle.entry(graph)
+    obstacle = vendors.obstacle(graph.backend, entry, config)
+    if obstacle is not None:
+        return _Outcome(graph.name, None, obstacle)
+    session = backends.open_session(graph.backend, entry, config)
     manifest = bundle.manifest
     try:
         task = tasks.create(manifest.task, manifest.settings)
@@ -98,5 +130,4 @@ def _raise_if_bad(outcomes: list[_Outcome]) -> None:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise ParityFailed(f"{failed[0]}{more}: do not use this bundle on this device")
     if all(outcome.proof is None for outcome in outcomes):
-        notes = "; ".join(outcome.note for outcome in outcomes)
-        raise MissingDependency("a backend", "verifying this bundle", notes)
+        raise nothing_runs([o.obstacle for o in outcomes if o.obstacle])

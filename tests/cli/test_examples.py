@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from edge_tx.backends import known
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -35,5 +38,14 @@ def test_demo_ends_with_a_table(minilm_path: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     table = done.stdout[done.stdout.rindex("$ edge-tx bench") :]
-    for measure in ("MB", "max error", "load ms", "first ms", "p50 ms", "p99 ms", "per second"):
-        assert measure in table
+    heads = " ".join(table.split())
+    for measure in ("MB", "max load first p50 p99 per peak", "error ms ms ms ms second MB"):
+        assert measure in heads
+    for row in known().values():
+        if row.exporter and row.module and row.name not in ("tflite", "tensorrt_rtx"):
+            assert re.search(rf"^{row.name}-fp32 +\d+\.\d ", table, re.MULTILINE)
+    assert re.search(
+        r"^tensorrt-fp32 +packaged; preflight .*; engine is built\s+on the device; not run here: ",
+        table,
+        re.MULTILINE | re.DOTALL,
+    )

@@ -79,13 +79,13 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def ours() -> Callable[[Path, str], Ours]:
-    """``ours(folder, task)``."""
+def ours() -> Callable[..., Ours]:
+    """``ours(folder, task, max_length=None)``."""
     from edge_tx.exporters import source
 
     @cache
-    def load(folder: Path, task: str) -> Ours:
-        traced = source.load(folder, task=task)
+    def load(folder: Path, task: str, max_length: int | None = None) -> Ours:
+        traced = source.load(folder, task=task, max_length=max_length)
         tokenizer = Tokenizer(traced.tokenizer_json, traced.policy)
         return Ours(tasks.create(task, traced.settings), tokenizer, traced.reference)
 

@@ -17,6 +17,7 @@ from edge_tx.bundle import Bundle
 from edge_tx.errors import InvalidConfig, InvalidInput, ParityFailed, UnknownName
 from edge_tx.exporters import pipeline
 from edge_tx.exporters.parity import Budget
+from edge_tx.exporters.progress import Step
 from edge_tx.exporters.routes import FAMILIES
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 
@@ -136,19 +137,17 @@ def test_packed_bundle_own_texts_progress_and_silence(
 ) -> None:
     texts = tmp_path / "texts.jsonl"
     texts.write_text('"one text"\n["a", "pair"]\n\n', encoding="utf-8")
-    seen: list[tuple[str, int, int]] = []
-
-    def progress(step: str, done: int, total: int) -> None:
-        seen.append((step, done, total))
-
+    seen: list[Step] = []
     out = tmp_path / "out.etx"
-    with edge_tx.export(bert, out, texts=texts, progress=progress) as bundle:
+    with edge_tx.export(bert, out, texts=texts, progress=seen.append) as bundle:
         assert bundle.graph().parity.texts == 2
         assert [case.input for case in bundle.golden().cases] == ["one text", ["a", "pair"]]
     assert out.is_file()
-    total = seen[0][2]
-    assert [done for _, done, _ in seen] == list(range(total + 1))
-    assert {whole for _, _, whole in seen} == {total}
+    total = seen[0].total
+    assert [step.done for step in seen] == list(range(total + 1))
+    assert {step.total for step in seen} == {total}
+    states = [step.targets[0].state for step in seen]
+    assert list(dict.fromkeys(states)) == ["waiting", "exporting", "checking", "proven"]
     assert capfd.readouterr() == ("", "")
     assert [str(w.message) for w in recwarn] == []
 
@@ -177,7 +176,22 @@ def _never_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"to": ("onxx",)}, UnknownName, "did you mean 'onnx'"),
         ({"to": ()}, InvalidConfig, "at least one backend"),
-        ({"to": ("onnx", "onnx")}, InvalidConfig, "named twice"),
+        ({"to": ("onnx", "onnx")}, InvalidConfig, "named twice: onnx-fp32"),
+        ({"to": "onnx,openvino:fp16,openvino:fp16"}, InvalidConfig, "named twice: openvino-fp16"),
+        ({"to": "openvino:fp61"}, UnknownName, "did you mean 'fp16'"),
+        ({"to": "onnx,openvino", "precision": "fp16"}, UnknownName, "precision of onnx 'fp16'"),
+        ({"opset": 12}, InvalidConfig, "opset must be"),
+        ({"to": "tflite", "opset": 18}, InvalidConfig, "opset: no exporter to tflite takes it"),
+        ({"buckets": "1x32"}, InvalidConfig, "buckets: no exporter to onnx takes it"),
+        ({"buckets": "auto"}, InvalidConfig, "buckets: no exporter to onnx takes it"),
+        ({"to": "tensorrt", "buckets": "auto"}, InvalidConfig, "give texts too"),
+        ({"to": "tensorrt", "buckets": "32"}, InvalidConfig, "bucket '32' is not ROWSxTOKENS"),
+        ({"to": "tensorrt", "buckets": [(0, 8)]}, InvalidConfig, "not 0x8"),
+        (
+            {"to": "tensorrt", "buckets": "1x64", "max_length": 32},
+            InvalidConfig,
+            "buckets of up to 32 tokens",
+        ),
         ({"to": ("fake",)}, InvalidConfig, "no exporter"),
         ({"task": "nerr"}, UnknownName, "task 'nerr'"),
         ({"route": "torch-dynamite"}, UnknownName, "did you mean 'torch-dynamo'"),

@@ -13,6 +13,7 @@ import pytest
 from edge_tx.backends import Backend, find, open_session
 from edge_tx.errors import ExportFailed, InvalidConfig, SessionFailed
 from edge_tx.exporters import tensorrt, tensorrt_fp16, tensorrt_preflight
+from edge_tx.exporters.parity import BUDGETS
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 from edge_tx.runtimes import tensorrt_build
 from edge_tx.runtimes.tensorrt_profiles import Profile, Span, read
@@ -84,10 +85,10 @@ def test_packages_are_right_and_build(
 ) -> None:
     traced, made = export(family, task, precision)
     assert made.precision == precision
-    assert worst_error(traced, made) <= tensorrt.BUDGETS[precision].max_abs_error
+    assert worst_error(traced, made) <= BUDGETS[precision].max_abs_error
     if find("tensorrt_rtx").module is not None:
-        assert made.tools["preflight"].startswith("TensorRT-RTX 1.")
-        assert made.tools["preflight"].endswith(": parsed, built for sm_89")
+        assert made.checks["preflight"] == "passed with TensorRT-RTX 1.7"
+        assert made.tools["tensorrt_rtx"].startswith("1.7.")
 
 
 @pytest.mark.export
@@ -124,7 +125,7 @@ def test_what_tensorrt_10_3_reads(export: Export) -> None:
 def test_profiles_are_the_buckets_and_the_runtime_reads_them(export: Export) -> None:
     buckets = ((1, 16), (8, 32))
     _, made = export("bert", "sentence-embedding", "fp32", buckets=buckets)
-    assert made.tools["preflight"] == "not asked for"
+    assert made.checks["preflight"] == "not asked for"
     assert read(made.entry.with_name("profiles.json")) == (
         Profile(Span(1, 1, 1), Span(1, 16, 16)),
         Profile(Span(1, 8, 8), Span(1, 32, 32)),
@@ -207,8 +208,9 @@ def test_preflight_lists_what_the_parser_refuses(small_graph: Callable[..., Path
 @needs_rtx
 def test_preflight_says_whose_parser_it_was(small_graph: Callable[..., Path]) -> None:
     entry = small_graph("Tanh")
-    told = tensorrt_preflight.fly(entry, entry.with_name("profiles.json"))
-    assert told.startswith("TensorRT-RTX 1.")
+    flight = tensorrt_preflight.fly(entry, entry.with_name("profiles.json"))
+    release = ".".join(flight.tools["tensorrt_rtx"].split(".")[:2])
+    assert flight.outcome == f"passed with TensorRT-RTX {release}"
 
 
 def test_preflight_that_cannot_run_says_so(
@@ -216,8 +218,12 @@ def test_preflight_that_cannot_run_says_so(
 ) -> None:
     monkeypatch.setattr(Backend, "module", None)
     entry = small_graph("Tanh")
-    told = tensorrt_preflight.fly(entry, entry.with_name("profiles.json"))
-    assert told == "not run: TensorRT-RTX is not installed (pip install 'edge-tx[tensorrt-rtx]')"
+    flight = tensorrt_preflight.fly(entry, entry.with_name("profiles.json"))
+    assert flight.tools == {}
+    assert (
+        flight.outcome
+        == "not run: TensorRT-RTX is not installed (pip install 'edge-tx[tensorrt-rtx]')"
+    )
 
 
 @needs_rtx
