@@ -63,7 +63,7 @@ def test_the_systems_errors_name_the_file(number: int) -> None:
 
 
 def test_bugs_say_that_they_are(monkeypatch: pytest.MonkeyPatch, edge_tx: Call) -> None:
-    def broken() -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
     monkeypatch.setattr("edge_tx.doctor.examine", broken)
