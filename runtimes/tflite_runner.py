@@ -22,7 +22,7 @@ from edge_tx.tensors import Array
 __all__ = ["CHATTER", "RUNTIMES", "Runner", "Runtime", "Shape"]
 
 #: What the runtime says while it opens a graph, as if it were news: "Created ... delegate".
-CHATTER = re.compile(rb"INFO: ")
+CHATTER = re.compile("INFO: ")
 
 
 @dataclass(frozen=True, slots=True)

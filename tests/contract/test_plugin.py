@@ -62,7 +62,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def edge_tx(package: Path) -> EdgeTx:
-    """``edge_tx(*args, plugged=True)``: the command line, in a Python with or without the package."""
+    """``edge_tx(*args, plugged=True)``: the command line, with or without the package."""
 
     def call(*args: str | Path, plugged: bool = True) -> subprocess.CompletedProcess[str]:
         before = [path for path in (os.environ.get("PYTHONPATH"),) if path]

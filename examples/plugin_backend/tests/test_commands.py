@@ -13,7 +13,7 @@ import pytest
 
 
 def edge_tx(*args: str | Path) -> Any:
-    command = [sys.executable, "-m", "edge_tx", *map(str, args), "--json"]
+    command = [sys.executable, "-m", "edge_tx", *map(str, args), "--json", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

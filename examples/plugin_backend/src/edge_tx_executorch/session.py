@@ -25,7 +25,7 @@ __all__ = ["ExecuTorchSession", "open_session"]
 _CLOSED = "the session is closed: open it again"
 _METHOD = "forward"
 # "[threadpool.cpp:66] Resetting threadpool to 2 threads."
-_CHATTER = re.compile(rb"\[\w+\.(?:cpp|h):\d+\] ")
+_CHATTER = re.compile(r"\[\w+\.(?:cpp|h):\d+\] ")
 
 
 def open_session(entry: Path, config: SessionConfig) -> ExecuTorchSession:
