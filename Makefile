@@ -62,7 +62,7 @@ $(VENV)-%/.installed: tests/envs/%.txt
 
 plugin: $(VENV)-plugin/.installed ## Check the backend that is a package of its own
 	@cd $(PLUGIN) && $(abspath $(VENV)-plugin/bin/mypy)
-	@cd $(PLUGIN) && $(abspath $(VENV)-plugin/bin/python) -m pytest -p no:cacheprovider
+	@cd $(PLUGIN) && $(abspath $(VENV)-plugin/bin/python) -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider
 
 $(VENV)-plugin/.installed: pyproject.toml constraints.txt $(PLUGIN)/pyproject.toml $(PLUGIN)/constraints.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)

@@ -33,7 +33,8 @@ def bundle(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 
 def test_run(bundle: Path) -> None:
     answer = edge_tx("run", bundle, "some text", "--backend", "executorch")
-    assert {"bad", "good", "plain"} >= {str(label["label"]) for label in answer["labels"]}
+    (label,) = answer["labels"]
+    assert label in ("bad", "good", "plain")
 
 
 def test_verify(bundle: Path) -> None:
