@@ -14,15 +14,17 @@ EXTRAS ?= export,openvino,export-tflite,dev
 DEMO_ARGS ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
-INSTALLED := $(VENV)/.installed
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
+PIP := $(BIN)/python $(PIP_INSTALL)
+INSTALLED := $(VENV)/.installed-$(EXTRAS)
 MINILM := $(VENV)/.minilm
+PLUGIN := examples/plugin_backend
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench images clean
+.PHONY: help setup demo test test-all plugin lint format bench images clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(INSTALLED) $(MINILM) ## Install edge_tx with all its tools into .venv
 
@@ -45,6 +47,29 @@ demo: $(INSTALLED) $(MINILM) ## Export, verify, run and measure all-MiniLM-L6-v2
 # One thread for each worker's torch: the workers are the parallelism.
 test: $(INSTALLED) $(MINILM) ## Run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider $(TESTS)
+
+# With NVIDIA's TensorRT-RTX, and with runtimes that do not fit beside the rest.
+test-all: $(VENV)-tflite-runtime/.installed $(VENV)-mediapipe/.installed ## Run the tests that need more installed too
+	@EDGE_TX_TFLITE_RUNTIME_PYTHON=$(abspath $(VENV)-tflite-runtime/bin/python) \
+	EDGE_TX_MEDIAPIPE_PYTHON=$(abspath $(VENV)-mediapipe/bin/python) \
+	$(MAKE) test EXTRAS=$(EXTRAS),tensorrt-rtx
+
+$(VENV)-%/.installed: tests/envs/%.txt
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@echo "installing $< into $(@D)"
+	@$(@D)/bin/python $(PIP_INSTALL) --requirement $<
+	@touch $@
+
+plugin: $(VENV)-plugin/.installed ## Check the backend that is a package of its own
+	@cd $(PLUGIN) && $(abspath $(VENV)-plugin/bin/mypy)
+	@cd $(PLUGIN) && $(abspath $(VENV)-plugin/bin/python) -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider
+
+$(VENV)-plugin/.installed: pyproject.toml constraints.txt $(PLUGIN)/pyproject.toml $(PLUGIN)/constraints.txt
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@echo "installing edge_tx and $(PLUGIN) into $(@D)"
+	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints.txt \
+	  --constraint $(PLUGIN)/constraints.txt --editable ".[export,dev]" --editable $(PLUGIN)
+	@touch $@
 
 lint: $(INSTALLED) ## Check style and types
 	@$(BIN)/ruff check --no-cache

@@ -115,6 +115,31 @@ def test_classifier_gives_labels_and_scores(
         assert all(i.compress_type == zipfile.ZIP_STORED for i in packed.infolist())
 
 
+@pytest.mark.shared
+def test_real_classifier_gives_torchs_answers(
+    mediapipe: str, shared_dir: Path, tmp_path: Path
+) -> None:
+    from edge_tx.exporters import source, tflite_mediapipe
+    from edge_tx.text import Row, Tokenizer, collate
+
+    texts = [
+        "A gripping, beautifully acted film.",
+        "Two hours of my life that I will not get back.",
+        "Überraschend gut, and Amélie's café scene is a joy!",
+        "the plot makes no sense ; the jokes fall flat",
+    ]
+    traced = source.load(shared_dir / "models" / "sst2-minilm")
+    made = tflite_mediapipe.export(traced, tmp_path, length=64)
+    got = ask(mediapipe, "TextClassifier", made.entry, [prepare(t) for t in texts], tmp_path)
+    encoded = Tokenizer(traced.tokenizer_json, traced.policy).encode(texts)
+    feeds = collate([Row(i, e.ids, e) for i, e in enumerate(encoded)], traced.policy)
+    logits = traced.reference(feeds)["logits"]
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for answer, wanted in zip(got, scores, strict=True):
+        mine = [answer[label] for label in traced.settings.labels]
+        np.testing.assert_allclose(mine, wanted, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("family", "task", "reason"),
     [
