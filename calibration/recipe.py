@@ -225,10 +225,6 @@ class Option:
         return row.method in self.methods and row.weight_bits in self.bits
 
 
-def _switch(text: str) -> bool:
-    return {"true": True, "false": False}[text]
-
-
 def _written(value: bool | None) -> str:
     return {True: "true", False: "false", None: "auto"}[value]
 
@@ -247,23 +243,24 @@ def _is_pattern(value: Any) -> bool:
     )
 
 
-_SWITCH = {"takes": "true or false", "read": _switch, "write": _written}
 _INTS = (Method.DYNAMIC, Method.STATIC)
 _WEIGHTS = (*_INTS, Method.WEIGHT)
 
+
+def _switch_option(methods: tuple[Method, ...], about: str) -> Option:
+    return Option(
+        takes="true or false",
+        read=lambda text: {"true": True, "false": False}[text],
+        write=_written,
+        accepts=lambda value: isinstance(value, bool),
+        methods=methods,
+        about=about,
+    )
+
+
 OPTIONS: Mapping[str, Option] = {
-    "per_channel": Option(
-        **_SWITCH,
-        accepts=lambda value: isinstance(value, bool),
-        methods=_WEIGHTS,
-        about="one scale for each output channel of a weight",
-    ),
-    "symmetric": Option(
-        **_SWITCH,
-        accepts=lambda value: isinstance(value, bool),
-        methods=_INTS,
-        about="ranges of activations centred on zero",
-    ),
+    "per_channel": _switch_option(_WEIGHTS, "one scale for each output channel of a weight"),
+    "symmetric": _switch_option(_INTS, "ranges of activations centred on zero"),
     "reduce_range": Option(
         takes="true, false or auto",
         read=lambda text: {"auto": None, "true": True, "false": False}[text],
@@ -296,12 +293,7 @@ OPTIONS: Mapping[str, Option] = {
         methods=_INTS,
         about="SmoothQuant: how much of the activations' outliers moves into the weights",
     ),
-    "embeddings": Option(
-        **_SWITCH,
-        accepts=lambda value: isinstance(value, bool),
-        methods=_WEIGHTS,
-        about="quantise the token embedding too, weight-only",
-    ),
+    "embeddings": _switch_option(_WEIGHTS, "quantise the token embedding too, weight-only"),
     "keep_float": Option(
         takes="patterns of units with + between them, e.g. *.layer.0.*+classifier",
         read=lambda text: tuple(text.split("+")),
