@@ -18,7 +18,7 @@ from edge_tx.calibration.target import Target
 from edge_tx.errors import InvalidConfig
 from edge_tx.tensors import Array
 
-__all__ = ["Feeds", "Quantized", "Quantizer", "Work", "find"]
+__all__ = ["Feeds", "Quantized", "Quantizer", "Work", "find", "runner"]
 
 Feeds = Callable[[], Iterator[Mapping[str, Array]]]
 """Starts a stream of real feeds anew: arrays by input name, of the graph's own types."""
@@ -113,3 +113,12 @@ def find(row: Backend) -> Quantizer:
         raise InvalidConfig(f"backend '{row.name}' cannot quantise graphs")
     module = importlib.import_module(row.quantizer.partition(":")[0])
     return cast(Quantizer, module)
+
+
+def runner(row: Backend) -> str:
+    """Name of the backend that a quantised graph is measured in.
+
+    The backend's own, unless its module names another one that runs the same files (``PROXY``):
+    TensorRT's graphs are ONNX, and its runtime is only where they will run.
+    """
+    return str(getattr(find(row), "PROXY", row.name))

@@ -120,6 +120,20 @@ class Evaluation:
         """
         return float(self.metric.score(self._expected, self._predictions(session)))
 
+    def reference_score(self) -> float:
+        """The metric of the fp32 graph: 1 where its answers stand for the labels.
+
+        Raises:
+            SessionFailed: The vendor's runtime failed.
+        """
+        if not self.metric.labelled:
+            return 1.0
+        session = self._reference()
+        try:
+            return self.score(session)
+        finally:
+            session.close()
+
     @cached_property
     def _expected(self) -> Sequence[Any]:
         if self.metric.labelled:
