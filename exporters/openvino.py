@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +14,7 @@ from edge_tx.errors import ExportFailed, InvalidConfig, MissingDependency, Unkno
 from edge_tx.exporters.attention import written_out_attention
 from edge_tx.exporters.quiet import quiet
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
+from edge_tx.telemetry import no_openvino_telemetry
 from edge_tx.tensors import TensorSpec
 from edge_tx.text import Row, Tokenizer, collate
 
@@ -151,7 +150,7 @@ def export(traced: Traced, folder: Path, options: ExportOptions | None = None) -
     entry = folder / "model.xml"
     with quiet():
         try:
-            with _without_telemetry():
+            with no_openvino_telemetry():
                 import openvino as ov
             model = _conform(route.convert(traced, options), traced)
             ov.save_model(model, entry, compress_to_fp16=PRECISIONS[options.precision])
@@ -241,26 +240,6 @@ def _check(model: Any, traced: Traced) -> None:
 
 def _dims(spec: TensorSpec) -> list[int]:
     return [dim if isinstance(dim, int) else -1 for dim in spec.shape]
-
-
-_TELEMETRY = "openvino_telemetry"
-
-
-@contextlib.contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Keeps ``openvino_telemetry`` from being imported with OpenVINO.
-
-    ``import openvino`` reports itself to Google Analytics and leaves files in the home folder
-    unless the user opted out. Without that package OpenVINO takes its own stub instead.
-    """
-    before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[_TELEMETRY]
-        if before is not None:
-            sys.modules[_TELEMETRY] = before
 
 
 def _failed(traced: Traced, route: Route, exc: BaseException) -> ExportFailed:

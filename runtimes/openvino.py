@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 from edge_tx.backends import Placement, SessionConfig
 from edge_tx.errors import DeviceUnavailable, FeedMismatch, SessionFailed
+from edge_tx.telemetry import no_openvino_telemetry
 from edge_tx.tensors import Array, DType, TensorSpec, check_feeds
 
 __all__ = ["OpenVinoSession", "open_session"]
@@ -93,7 +93,7 @@ def open_session(entry: Path, config: SessionConfig) -> OpenVinoSession:
         DeviceUnavailable: OpenVINO sees no such device here.
         SessionFailed: OpenVINO refuses the graph or an option.
     """
-    with _without_telemetry():
+    with no_openvino_telemetry():
         import openvino as ov
 
     name = "cpu" if config.device == "auto" else config.device
@@ -222,27 +222,6 @@ def _symbols(port: Any, rank: int) -> list[str]:
     if len(axes) != rank:
         return numbered
     return [_AXES.get(a, a.lower()) or n for a, n in zip(axes, numbered, strict=True)]
-
-
-_TELEMETRY = "openvino_telemetry"
-
-
-@contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Keeps ``openvino_telemetry`` from being imported with OpenVINO.
-
-    ``import openvino`` reports itself to Google Analytics and leaves files in the home folder
-    unless the user opted out. Without that package OpenVINO takes its own stub instead, which
-    also saves 7 MB and a tenth of a second.
-    """
-    before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[_TELEMETRY]
-        if before is not None:
-            sys.modules[_TELEMETRY] = before
 
 
 @contextmanager

@@ -42,7 +42,13 @@ ROOMS = (
     Room(
         "calibration",
         "edge_tx.calibration",
-        (CORE, "edge_tx.calibration", "edge_tx.exporters.source", "edge_tx.exporters.traced"),
+        (
+            CORE,
+            "edge_tx.calibration",
+            "edge_tx.exporters.quiet",
+            "edge_tx.exporters.source",
+            "edge_tx.exporters.traced",
+        ),
         export_tools=True,
     ),
     Room("bench", "edge_tx.bench", (CORE, "edge_tx.runtimes", "edge_tx.bench")),
