@@ -12,8 +12,9 @@ from edge_tx.bundle import Bundle
 from edge_tx.calibration.data import CalibrationSet, calibration_set
 from edge_tx.calibration.plan import Plan
 from edge_tx.errors import InvalidConfig
-from edge_tx.evaluation import Evaluation, find_metric
+from edge_tx.evaluation import Evaluation
 from edge_tx.examples import Example, read_examples
+from edge_tx.metric_table import find_metric
 
 if TYPE_CHECKING:
     from edge_tx.backends import Session
