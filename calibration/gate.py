@@ -202,12 +202,12 @@ class Gate(Generic[C]):
         budget = self._budget
         best = max((step.score for step in steps if math.isfinite(step.score)), default=None)
         tried = (
-            f"returning layers to float brought it to {best:.4f} at best"
+            f"returning layers to float brought it to {best:.6f} at best"
             if best is not None
-            else "it has no layers that could be returned to float"
+            else "it has no layers of which some could be returned to float"
         )
         return (
-            f"{budget.metric} falls from {budget.reference:.4f} to {first:.4f}, more than the "
+            f"{budget.metric} falls from {budget.reference:.6f} to {first:.6f}, more than the "
             f"budget of {budget.max_drop:g}, and {tried}: nothing was written; try another recipe, "
             "more calibration data, or a wider budget"
         )
