@@ -8,11 +8,7 @@ and tflite-runtime does not have it.
 from __future__ import annotations
 
 import importlib
-import os
-import tempfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +18,7 @@ import numpy as np
 
 from edge_tx.tensors import Array
 
-__all__ = ["RUNTIMES", "Runner", "Runtime", "Shape", "quiet"]
+__all__ = ["RUNTIMES", "Runner", "Runtime", "Shape"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,35 +108,3 @@ def _in_order(details: Mapping[str, Any]) -> tuple[Shape, ...]:
         )
         for name in names
     )
-
-
-_STDERR = 2
-_one_at_a_time = threading.Lock()
-# What the runtime says while it opens a graph, as if it were news: "Created ... delegate".
-_CHATTER = b"INFO: "
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps the runtime's log lines off stderr, which it has no switch for.
-
-    Native code writes to the file descriptor, past ``sys.stderr``. What anybody else writes in
-    the meantime is passed on afterwards.
-    """
-    with _one_at_a_time:
-        try:
-            kept = os.dup(_STDERR)
-        except OSError:  # there is no stderr to keep clean
-            yield
-            return
-        with tempfile.TemporaryFile() as caught:
-            os.dup2(caught.fileno(), _STDERR)
-            try:
-                yield
-            finally:
-                os.dup2(kept, _STDERR)
-                os.close(kept)
-                caught.seek(0)
-                for line in caught:
-                    if not line.startswith(_CHATTER):
-                        os.write(_STDERR, line)
