@@ -147,7 +147,7 @@ def _parquet(file: Path) -> Iterator[Record]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError as exc:
-        raise MissingDependency("pyarrow", "reading Parquet", "pip install pyarrow") from exc
+        raise MissingDependency("pyarrow", "reading Parquet", "pip install 'edge-tx[parquet]'") from exc
     number = 0
     try:
         # A closed file frees its buffers at once; batches keep the memory below a row group's.

@@ -183,6 +183,8 @@ def loaded_by(code: str) -> set[str]:
         ("from edge_tx.cli.app import run\nrun(['doctor', '-q'])", set()),
         ("import edge_tx\nedge_tx.export", {"rich"}),
         ("import edge_tx\nedge_tx.load", {"click", "rich"}),
+        ("import edge_tx\nedge_tx.quantize, edge_tx.evaluate", {"click", "rich"}),
+        ("from edge_tx.cli.app import run\nrun(['recipes', '-q'])", set()),
         ("import edge_tx.tasks, edge_tx.backends, edge_tx.device", {"click", "rich"}),
     ],
 )
