@@ -125,8 +125,7 @@ def _calibrated(
     seen = channels(graph, products, work.feeds)
     if recipe.smooth is not None:
         seen = tflite_scaling.smooth(graph, products, seen, recipe.smooth)
-    if recipe.activation_bits == 8:
-        seen = tflite_scaling.equalise(graph, products, seen)
+    seen = tflite_scaling.equalise(graph, products, seen)
     return {
         graph.tensor_name(*tensor): {"min": np.array([low]), "max": np.array([high])}
         for tensor, (low, high) in ranges(graph, products, work.feeds, recipe, seen).items()
