@@ -92,7 +92,7 @@ class Job:
         tool = quantizer.find(self.row)
         tool.check(self.recipe)
         runner = quantizer.runner(self.row)
-        source = self._fp32_graph(runner)
+        source = self._fp32_graph()
         entry = self._material.bundle.entry(source)
 
         def opened(path: Path) -> Session:
@@ -120,16 +120,13 @@ class Job:
     def _tell(self, step: str, done: int = 0, total: int = 0, /) -> None:
         self._say(f"{self.name}: {step}", done, total)
 
-    def _fp32_graph(self, runner: str) -> Graph:
-        """The graph to quantise: the backend's own, or that of the backend that stands in."""
-        plain = [g for g in self._material.bundle.graphs if g.precision == "fp32" and not g.recipe]
-        for name in (self.row.name, runner):
-            for graph in plain:
-                if graph.backend == name:
-                    return graph
+    def _fp32_graph(self) -> Graph:
+        for graph in self._material.bundle.graphs:
+            if graph.backend == self.row.name and graph.precision == "fp32" and not graph.recipe:
+                return graph
         raise InvalidConfig(
             f"the bundle has no fp32 graph of '{self.row.name}' to quantise: export the model with "
-            f"--to {runner} first"
+            f"--to {self.row.name} first"
         )
 
     def _units(self, units: Sequence[str]) -> list[str]:
