@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -12,10 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from edge_tx.calibration.abilities import need, refuse_others, row_of
 from edge_tx.calibration.openvino_units import ATTENTION, Unit, units
 from edge_tx.calibration.quantizer import Feeds, Quantized, Work
 from edge_tx.calibration.recipe import Observer, Recipe
-from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig, MissingDependency
+from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig
 from edge_tx.exporters.quiet import quiet
 from edge_tx.telemetry import no_openvino_telemetry
 from edge_tx.tensors import Array
@@ -41,14 +41,9 @@ def check(recipe: Recipe) -> None:
         InvalidConfig: It cannot; says what it can.
         MissingDependency: NNCF is not installed.
     """
-    row = _row(recipe)
-    for key in sorted(recipe.given & row.allowed.keys()):
-        if getattr(recipe, key) not in row.allowed[key]:
-            choices = " or ".join(_shown(value) for value in row.allowed[key])
-            raise InvalidConfig(f"openvino cannot do '{recipe}': its {key} is {choices}")
-    for module in row.modules:
-        if importlib.util.find_spec(module) is None:
-            raise MissingDependency(module, "quantising OpenVINO graphs", _INSTALL)
+    row = row_of("openvino", recipe, _ROWS)
+    refuse_others("openvino", recipe, row.allowed)
+    need(row.modules, "quantising OpenVINO graphs", _INSTALL)
 
 
 def layers(entry: Path) -> tuple[str, ...]:
@@ -70,7 +65,7 @@ def quantize(work: Work) -> Quantized:
         ExportFailed: NNCF failed.
     """
     check(work.recipe)
-    row = _row(work.recipe)
+    row = _ROWS[work.recipe.name]
     entry = work.folder / "model.xml"
     with _mapped(f"quantising {work.entry.name}"):
         model = _read(work.entry)
@@ -279,18 +274,6 @@ _ROWS: Mapping[str, _Row] = {
     ),
     "fp16": _Row(run=_half, precision="fp16", route="openvino", modules=("openvino",)),
 }
-
-
-def _row(recipe: Recipe) -> _Row:
-    try:
-        return _ROWS[recipe.name]
-    except KeyError:
-        known = ", ".join(_ROWS)
-        raise InvalidConfig(f"openvino has no recipe '{recipe.name}'; it has {known}") from None
-
-
-def _shown(value: Any) -> str:
-    return str(getattr(value, "value", value)).lower()
 
 
 # ------------------------------------------------------------------------------------- vendor

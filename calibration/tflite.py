@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge_tx.calibration import tflite_scaling
+from edge_tx.calibration.abilities import need, refuse_others, row_of
 from edge_tx.calibration.quantizer import Quantized, Work
 from edge_tx.calibration.recipe import Recipe
 from edge_tx.calibration.tflite_graph import Graph, Layer
@@ -27,7 +27,7 @@ from edge_tx.calibration.tflite_tool import (
     Scheme,
     rounded,
 )
-from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig, MissingDependency
+from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig
 from edge_tx.exporters.quiet import quiet
 
 __all__ = ["check", "layers", "quantize"]
@@ -44,14 +44,9 @@ def check(recipe: Recipe) -> None:
         InvalidConfig: It cannot; says what it can.
         MissingDependency: ai-edge-quantizer is not installed.
     """
-    row = _row(recipe)
-    for key in sorted(recipe.given & row.allowed.keys()):
-        if getattr(recipe, key) not in row.allowed[key]:
-            choices = " or ".join(_shown(value) for value in row.allowed[key])
-            raise InvalidConfig(f"tflite cannot do '{recipe}': its {key} is {choices}")
-    for module in _MODULES:
-        if importlib.util.find_spec(module) is None:
-            raise MissingDependency(module, "quantising TFLite graphs", _INSTALL)
+    row = row_of("tflite", recipe, _ROWS)
+    refuse_others("tflite", recipe, row.allowed)
+    need(_MODULES, "quantising TFLite graphs", _INSTALL)
 
 
 def layers(entry: Path) -> tuple[str, ...]:
@@ -74,7 +69,7 @@ def quantize(work: Work) -> Quantized:
         ExportFailed: ai-edge-quantizer failed.
     """
     check(work.recipe)
-    row = _row(work.recipe)
+    row = _ROWS[work.recipe.name]
     recipe = work.recipe.with_defaults(**row.defaults)
     entry = work.folder / "model.tflite"
     with _mapped(f"quantising {work.entry.name}"):
@@ -188,18 +183,6 @@ _ROWS: Mapping[str, _Row] = {
     ),
     "fp16": _Row("fp16", HALF, table=HALF),
 }
-
-
-def _row(recipe: Recipe) -> _Row:
-    try:
-        return _ROWS[recipe.name]
-    except KeyError:
-        known = ", ".join(_ROWS)
-        raise InvalidConfig(f"tflite has no recipe '{recipe.name}'; it has {known}") from None
-
-
-def _shown(value: Any) -> str:
-    return str(getattr(value, "value", value)).lower()
 
 
 @contextlib.contextmanager

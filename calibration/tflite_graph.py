@@ -162,7 +162,8 @@ class Graph:
     def _constant(self, subgraph: int, index: int) -> Array:
         tensor = self.model.subgraphs[subgraph].tensors[index]
         data = bytes(self.model.buffers[tensor.buffer].data)
-        return np.frombuffer(data, np.float32).reshape(tensor.shape)
+        values: Array = np.frombuffer(data, np.float32).reshape(tensor.shape)
+        return values
 
     def _set(self, layer: Layer, place: int, values: Array) -> None:
         use = layer.uses[0]

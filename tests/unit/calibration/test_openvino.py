@@ -213,7 +213,7 @@ def test_a_stream_without_end_is_read_to_a_bound(
     [
         ("static_w8a16", "has no recipe 'static_w8a16'; it has static_w8a8"),
         ("static_w8a8:observer=entropy", "its observer is minmax or percentile or mse"),
-        ("dynamic_w8:smooth=0.5", "its smooth is none"),
+        ("dynamic_w8:smooth=0.5", "its smooth is off"),
         ("dynamic_w8:symmetric=false", "its symmetric is true"),
         ("weight_w8:per_channel=false", "its per_channel is true"),
     ],

@@ -204,8 +204,8 @@ def test_a_text_longer_than_every_bucket_is_refused(quantize: Quantize) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("dynamic_w8:smooth=0.5", "its smooth is none"),
-        ("dynamic_w8:reduce_range=true", "its reduce_range is false or none"),
+        ("dynamic_w8:smooth=0.5", "its smooth is off"),
+        ("dynamic_w8:reduce_range=true", "its reduce_range is false or auto"),
         ("static_w8a16:symmetric=false", "its symmetric is true"),
         ("weight_w4:block=16", "its block is 32 or 64 or 128 or 256"),
     ],
