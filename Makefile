@@ -10,7 +10,7 @@ PIP_ARGS ?=
 VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= 2
-EXTRAS ?= export,openvino,export-tflite,dev
+EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,parquet,dev
 DEMO_ARGS ?=
 
 BIN := $(VENV)/bin

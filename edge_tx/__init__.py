@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_tx.bench.tuning import tune
     from edge_tx.bundle import Bundle
+    from edge_tx.calibration.flow import quantize
     from edge_tx.device import DeviceInfo
     from edge_tx.errors import EdgeTxError, TruncationWarning
     from edge_tx.exporters.pipeline import export
     from edge_tx.report import Report
     from edge_tx.runtimes.model import Model, load
+    from edge_tx.scoreboard import evaluate
+    from edge_tx.stamps import same_space
 
 __version__ = "0.1.0"
 
@@ -24,8 +27,11 @@ _HOMES = {
     "Model": "edge_tx.runtimes.model",
     "Report": "edge_tx.report",
     "TruncationWarning": "edge_tx.errors",
+    "evaluate": "edge_tx.scoreboard",
     "export": "edge_tx.exporters.pipeline",
     "load": "edge_tx.runtimes.model",
+    "quantize": "edge_tx.calibration.flow",
+    "same_space": "edge_tx.stamps",
     "tune": "edge_tx.bench.tuning",
 }
 
@@ -37,8 +43,11 @@ __all__ = [
     "Report",
     "TruncationWarning",
     "__version__",
+    "evaluate",
     "export",
     "load",
+    "quantize",
+    "same_space",
     "tune",
 ]
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -95,6 +96,15 @@ class BundleWriter:
             folder.mkdir(parents=True)
         self._graphs.pop(name, None)
         return folder
+
+    def scratch_folder(self) -> Path:
+        """A new empty folder on the bundle's own disk that goes when the writer does.
+
+        Raises:
+            BundleError: It cannot be made.
+        """
+        with swap.io_errors(f"write {self.dest}"):
+            return Path(tempfile.mkdtemp(prefix="scratch-", dir=self._work))
 
     def add_graph(
         self,

@@ -29,19 +29,22 @@ from edge_tx.text import Row, Tokenizer, collate
 if TYPE_CHECKING:
     from edge_tx.backends import Session
     from edge_tx.manifest import Graph
-    from edge_tx.tasks import Task
+    from edge_tx.tasks import Result, Task
 
 __all__ = [
     "MARGIN",
     "TOLERANCE",
+    "Answered",
     "Golden",
     "GoldenArray",
     "GoldenCase",
     "GoldenRow",
     "Proof",
+    "answer",
     "compare",
     "prove",
     "record",
+    "unlike",
 ]
 
 MARGIN = 2.0
@@ -93,7 +96,7 @@ def record(
         InvalidInput: The value is not what the task takes.
         ParityFailed: The reference gives NaN or infinity.
     """
-    got = _answer(value, options, tokenizer, task, run)
+    got = answer(value, options, tokenizer, task, run)
     rows = (
         GoldenRow(
             ids=tuple(row.ids),
@@ -102,7 +105,7 @@ def record(
         )
         for row, arrays in zip(got.rows, got.outputs, strict=True)
     )
-    return GoldenCase(value, dict(options), tuple(rows), encode(got.result))
+    return GoldenCase(value, dict(options), tuple(rows), encode(got.result.to_dict()))
 
 
 def prove(
@@ -125,17 +128,17 @@ def prove(
     """
     checks = [_check(case, golden, graph, session, tokenizer, task) for case in golden.cases]
     failures = [f"case {i}: {text}" for i, check in enumerate(checks) for text in check.failures]
-    unlike = [check for check in checks if not check.agrees]
+    others = [check for check in checks if not check.agrees]
     # A graph which changes some answers by design may change some here; others not a single one.
     allowed = math.ceil(MARGIN * (1 - graph.parity.agreement) * len(checks))
-    if len(unlike) > allowed:
+    if len(others) > allowed:
         failures += [f"case {i}: {c.unlike}" for i, c in enumerate(checks) if not c.agrees]
     return Proof(
         cases=len(checks),
         ids_equal=all(check.ids_equal for check in checks),
         max_abs_error=max((check.error for check in checks), default=0.0),
         min_cosine=min((check.cosine for check in checks), default=1.0),
-        agreement=1 - len(unlike) / len(checks) if checks else 1.0,
+        agreement=1 - len(others) / len(checks) if checks else 1.0,
         failures=tuple(failures),
     )
 
@@ -161,10 +164,10 @@ def _check(
     tokenizer: Tokenizer,
     task: Task,
 ) -> _Check:
-    run = _answer(case.input, case.options, tokenizer, task, session.run)
+    run = answer(case.input, case.options, tokenizer, task, session.run)
     if [_tokens(row) for row in run.rows] != [(row.ids, row.type_ids) for row in case.rows]:
-        unlike = "token ids differ"
-        return _Check(False, math.inf, 0.0, (unlike,), unlike)
+        differs = "token ids differ"
+        return _Check(False, math.inf, 0.0, (differs,), differs)
     worst, lowest, allowed, tie, failures = 0.0, 1.0, 0.0, 0.0, []
     for wanted, got in zip(case.rows, run.outputs, strict=True):
         for name, array in wanted.outputs.items():
@@ -174,8 +177,8 @@ def _check(
             worst, lowest = max(worst, error), min(lowest, cosine)
             allowed = max(allowed, limit)
             tie = max(tie, _rounding(array, golden))
-    unlike = _difference(case.result, encode(run.result), _Limits(allowed, tie))
-    return _Check(True, worst, lowest, tuple(failures), unlike)
+    differs = _difference(case.result, encode(run.result.to_dict()), _Limits(allowed, tie))
+    return _Check(True, worst, lowest, tuple(failures), differs)
 
 
 def _tokens(row: Row) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -200,6 +203,19 @@ def _array_failures(
     if 1 - cosine > lost:
         failures.append(f"{name} has cosine {cosine:.5f}, allowed {1 - lost:.5f}")
     return failures
+
+
+def unlike(wanted: Result, got: Result, *, number: float, tie: float) -> str:
+    """Says where a graph's result is another than the reference's; empty if nowhere.
+
+    Args:
+        wanted: The reference's.
+        got: The graph's.
+        number: How far numbers of a result may be off.
+        tie: How near scores are that may change places.
+    """
+    limits = _Limits(number, tie)
+    return _difference(encode(wanted.to_dict()), encode(got.to_dict()), limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,23 +271,23 @@ def _short(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answered:
     """What a run of one input gives.
 
     Attributes:
         rows: The rows it becomes.
         outputs: Arrays of each row by output name, without the batch dimension.
-        result: The result, as its ``to_dict()``.
+        result: The result.
     """
 
     rows: Sequence[Row]
     outputs: Sequence[Mapping[str, Array]]
-    result: Mapping[str, Any]
+    result: Result
 
 
-def _answer(
+def answer(
     value: Any, options: Mapping[str, Any], tokenizer: Tokenizer, task: Task, run: Run
-) -> _Answer:
+) -> Answered:
     """Runs one input, every row alone and unpadded.
 
     Raises:
@@ -282,6 +298,6 @@ def _answer(
     rows = task.encode(tokenizer, [item], chosen)
     outputs = [run(collate([row], tokenizer.policy)) for row in rows]
     parts = [task.reduce(out, [row], chosen)[0] for out, row in zip(outputs, rows, strict=True)]
-    result = task.decode(tokenizer, item, rows, parts, chosen).to_dict()
+    result = task.decode(tokenizer, item, rows, parts, chosen)
     alone = [{name: out[name][0] for name in task.outputs} for out in outputs]
-    return _Answer(rows, alone, result)
+    return Answered(rows, alone, result)

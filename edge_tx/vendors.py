@@ -12,7 +12,7 @@ from typing import Any, cast
 from edge_tx.backends import Backend, SessionConfig, find, resolve
 from edge_tx.errors import EdgeTxError, InvalidConfig, UnknownName
 
-__all__ = ["import_vendor", "obstacle", "options_of"]
+__all__ = ["import_vendor", "kept_out", "obstacle", "options_of"]
 
 
 def obstacle(backend: str, entry: Path, config: SessionConfig | None = None) -> EdgeTxError | None:
@@ -72,12 +72,12 @@ def import_vendor(row: Backend, purpose: str = "") -> Any:
     """
     if row.module is None:
         raise row.absent(purpose or f"running {row.name} graphs")
-    with _kept_out(row.unwanted):
+    with kept_out(row.unwanted):
         return importlib.import_module(row.module)
 
 
 @contextmanager
-def _kept_out(modules: Collection[str]) -> Iterator[None]:
+def kept_out(modules: Collection[str]) -> Iterator[None]:
     """Lets nothing import these, as if they were not installed."""
     before = {name: sys.modules.get(name) for name in modules}
     sys.modules.update(dict.fromkeys(modules))  # type: ignore[arg-type] # None says "not there"

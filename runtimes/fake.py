@@ -1,14 +1,15 @@
 """A backend without a vendor: exact, instant, and different for every input.
 
-Its graph is a JSON file of inputs and outputs. Values depend on the token ids that the mask
-lets through and on their places, never on padding or on the other rows, so that anything that
-mixes up rows, batches or padding shows.
+Its graph is a JSON file of inputs and outputs, and of layers if it has some: each scales the
+outputs by its weights, so that what is done to a weight shows in the answers. Values depend on
+the token ids that the mask lets through and on their places, never on padding or on the other
+rows, so that anything that mixes up rows, batches or padding shows.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,10 @@ __all__ = ["FakeSession", "open_session", "write_graph"]
 
 
 def write_graph(
-    entry: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+    entry: Path,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+    layers: Mapping[str, Sequence[float]] | None = None,
 ) -> Path:
     """Writes a graph file.
 
@@ -29,11 +33,16 @@ def write_graph(
         entry: Where to write it; must end in ``.fake.json``.
         inputs: ``input_ids`` and ``attention_mask`` must be among them, ``[batch, seq]``.
         outputs: ``[batch, ...]`` or ``[batch, seq, ...]`` with fixed sizes behind.
+        layers: Weights by name, as many as the outputs' last size.
 
     Returns:
         The same path.
     """
-    graph = {"inputs": [_to_json(s) for s in inputs], "outputs": [_to_json(s) for s in outputs]}
+    graph = {
+        "inputs": [_to_json(s) for s in inputs],
+        "outputs": [_to_json(s) for s in outputs],
+        "layers": {name: list(weights) for name, weights in (layers or {}).items()},
+    }
     entry.write_text(json.dumps(graph), encoding="utf-8")
     return entry
 
@@ -48,9 +57,10 @@ def open_session(entry: Path, config: SessionConfig) -> FakeSession:
         graph = json.loads(entry.read_text(encoding="utf-8"))
         inputs = tuple(_from_json(s) for s in graph["inputs"])
         outputs = tuple(_from_json(s) for s in graph["outputs"])
+        layers = [np.array(weights, np.float32) for weights in graph.get("layers", {}).values()]
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise SessionFailed(f"{entry.name} is not a fake graph: {exc}") from exc
-    return FakeSession(inputs, outputs, config)
+    return FakeSession(inputs, outputs, config, layers)
 
 
 class FakeSession:
@@ -61,10 +71,12 @@ class FakeSession:
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         config: SessionConfig,
+        layers: Sequence[Array] = (),
     ) -> None:
         self._inputs = inputs
         self._outputs = outputs
         self._config = config
+        self._layers = layers
         self._open = True
 
     @property
@@ -85,7 +97,12 @@ class FakeSession:
         mask = ready["attention_mask"]
         # The place is counted among unmasked tokens, so that left padding changes nothing.
         tokens = ready["input_ids"] * mask * np.cumsum(mask, axis=1)
-        return {spec.name: _values(spec, tokens) for spec in self._outputs}
+        return {spec.name: self._scaled(_values(spec, tokens)) for spec in self._outputs}
+
+    def _scaled(self, values: Array) -> Array:
+        for weights in self._layers:
+            values = values * weights
+        return values
 
     def placement(self) -> Placement:
         """Says that nothing but numpy ran."""

@@ -27,11 +27,14 @@ from edge_tx.errors import (
 )
 from edge_tx.runtimes.engine import Engine
 from edge_tx.runtimes.selection import Candidate, Choice, choose
+from edge_tx.stamps import graph_stamp
 from edge_tx.tasks import Result, Task
 from edge_tx.text import Row, Tokenizer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from edge_tx.manifest import Graph
 
 __all__ = ["Description", "Model", "load"]
 
@@ -54,7 +57,7 @@ class Description:
         warning: Why a measurement that is there was not used; empty if all is well.
         placement: Where it runs, as the vendor's runtime says.
         max_length: Most tokens of an input.
-        stamp: Embeddings of models with different stamps must not be compared.
+        stamp: Embeddings of different stamps must not be compared; see :mod:`edge_tx.stamps`.
     """
 
     task: str
@@ -131,7 +134,7 @@ def load(
     try:
         bundle.entry(choice.graph)  # joins the hashing: nothing is answered before it is done
         tokenizer = bundle.tokenizer()
-        task = tasks.create(bundle.manifest.task, bundle.manifest.settings)
+        task = _task(bundle, choice.graph)
     except EdgeTxError:
         opening.discard()
         raise
@@ -154,6 +157,7 @@ class Model:
         self.task = bundle.manifest.task
         self.labels = bundle.manifest.settings.labels
         self.max_length = bundle.manifest.tokenizer.max_length
+        self.stamp = graph_stamp(bundle.manifest, choice.graph)
         self._choice = choice
         self._tokenizer = tokenizer
         self._task = task
@@ -242,7 +246,7 @@ class Model:
             warning=self._choice.warning,
             placement=self._engine.placement(),
             max_length=self.max_length,
-            stamp=manifest.stamp,
+            stamp=self.stamp,
         )
 
     def close(self) -> None:
@@ -316,6 +320,11 @@ class Model:
                 TruncationWarning,
                 stacklevel=4,
             )
+
+
+def _task(bundle: Bundle, graph: Graph) -> Task:
+    manifest = bundle.manifest
+    return tasks.create(manifest.task, manifest.settings, graph_stamp(manifest, graph))
 
 
 def _usable_threads() -> int:

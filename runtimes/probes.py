@@ -6,10 +6,10 @@ Run one to a process by :mod:`edge_tx.probing`: a library may crash as it loads.
 from __future__ import annotations
 
 import importlib
-import sys
 
 from edge_tx.backends import find
 from edge_tx.errors import DeviceUnavailable
+from edge_tx.vendors import import_vendor
 
 __all__ = ["onnx", "openvino", "tensorrt", "tensorrt_rtx", "tflite"]
 
@@ -23,9 +23,7 @@ def onnx() -> list[str]:
 
 def openvino() -> list[str]:
     """Devices with their names."""
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # it would report this
-    import openvino as ov
-
+    ov = import_vendor(find("openvino"))
     core = ov.Core()
     return [f"{d}: {core.get_property(d, 'FULL_DEVICE_NAME')}" for d in core.available_devices]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from edge_tx.backends import Placement, SessionConfig, find
 from edge_tx.errors import EdgeTxError, InvalidConfig, SessionFailed
+from edge_tx.native_log import LITERT, quiet
 from edge_tx.runtimes import buckets
 from edge_tx.runtimes.buckets import Bucket
-from edge_tx.runtimes.native_log import quiet
-from edge_tx.runtimes.tflite_runner import CHATTER, RUNTIMES, Runner, Runtime, Shape
+from edge_tx.runtimes.tflite_runner import RUNTIMES, Runner, Runtime, Shape
 from edge_tx.tensors import Array, DType, TensorSpec, check_feeds
 
 __all__ = ["TfliteSession", "open_session"]
@@ -37,7 +37,7 @@ def open_session(entry: Path, config: SessionConfig) -> TfliteSession:
         given = ", ".join(name for name, _ in config.options)
         raise InvalidConfig(f"tflite has no options of its own, but {given} was given")
     runtime = RUNTIMES[find("tflite").module or "ai_edge_litert"]
-    with _mapped(runtime, f"opening {entry.name}"), quiet(CHATTER):
+    with _mapped(runtime, f"opening {entry.name}"), quiet(LITERT):
         runners = [Runner(runtime, entry, config.threads) for _ in range(config.streams)]
         return TfliteSession(runners, runtime, config)
 

@@ -8,7 +8,6 @@ and tflite-runtime does not have it.
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,10 +18,7 @@ import numpy as np
 
 from edge_tx.tensors import Array
 
-__all__ = ["CHATTER", "RUNTIMES", "Runner", "Runtime", "Shape"]
-
-#: What the runtime says while it opens a graph, as if it were news: "Created ... delegate".
-CHATTER = re.compile("INFO: ")
+__all__ = ["RUNTIMES", "Runner", "Runtime", "Shape"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,18 @@ __all__ = ["VERBS", "cli", "main", "run"]
 VERBS: Mapping[str, str] = MappingProxyType(
     {
         "export": "Turn a checkpoint into a bundle whose graphs are proven.",
+        "quantize": "Add smaller, faster graphs to a bundle, behind an accuracy gate.",
         "run": "Answer texts from the arguments, a file or stdin.",
         "build": "Build the engines that a bundle's graphs need on this device.",
         "verify": "Check a bundle's hashes and its answers on this device.",
+        "eval": "Measure every graph on labelled data, side by side.",
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",
         "tune": "Find the best graph for this device, and remember it.",
         "pack": "Pack a bundle's folder into one .etx file.",
         "doctor": "Look over this device and the installed backends.",
         "tasks": "List the tasks.",
+        "recipes": "List the ways to quantise, and their options.",
         "backends": "List the backends.",
         "completion": "Print the script that completes edge-tx in a shell.",
     }

@@ -87,7 +87,7 @@ class TaskRow:
         name: What users write: ``--task text-classification``.
         title: What reports print.
         takes: One input, in words.
-        factory: ``"module:class"``, called with a :class:`TaskSettings`.
+        factory: ``"module:class"``, called with a :class:`TaskSettings` and a stamp.
         synonyms: Other names users know it by.
     """
 
@@ -172,11 +172,16 @@ def find(name: str) -> TaskRow:
     raise UnknownName("task", name, TASKS)
 
 
-def create(name: str, settings: TaskSettings) -> Task:
+def create(name: str, settings: TaskSettings, stamp: str = "") -> Task:
     """Makes a task for a model's settings.
+
+    Args:
+        name: Of the task, or a synonym.
+        settings: What the model says of itself.
+        stamp: Of the graph that will answer (:mod:`edge_tx.stamps`): vectors carry it.
 
     Raises:
         UnknownName: No such task.
         InvalidConfig: The settings do not fit the task (no labels, say).
     """
-    return cast(Task, resolve(find(name).factory)(settings))
+    return cast(Task, resolve(find(name).factory)(settings, stamp))

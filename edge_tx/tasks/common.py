@@ -66,14 +66,16 @@ class BaseTask(Generic[O]):
 
     Args:
         settings: What the model says of itself.
+        stamp: Of the graph that will answer; vectors carry it.
     """
 
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
     options_type: type[O]
 
-    def __init__(self, settings: TaskSettings) -> None:
+    def __init__(self, settings: TaskSettings, stamp: str = "") -> None:
         self.settings = settings
+        self.stamp = stamp
         self._defaults = self.options_type()
         self._names = tuple(field.name for field in fields(self._defaults))
 

@@ -47,11 +47,14 @@ class Embedding:
         vector: ``float32[dim]``.
         tokens: Tokens the model read, special ones included.
         truncated: Tokens of the text that it did not see.
+        stamp: Of the graph that made it: vectors of different stamps must not be compared; see
+            :func:`edge_tx.same_space`.
     """
 
     vector: Floats
     tokens: int
     truncated: int
+    stamp: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -59,6 +62,7 @@ class Embedding:
             "vector": self.vector.tolist(),
             "tokens": self.tokens,
             "truncated": self.truncated,
+            **({"stamp": self.stamp} if self.stamp else {}),
         }
 
     def answer(self) -> object:
@@ -117,7 +121,7 @@ class SentenceEmbedding(BaseTask[EmbeddingOptions]):
         options: EmbeddingOptions,
     ) -> Embedding:
         """The text's vector."""
-        return Embedding(parts[0], len(rows[0].ids), rows[0].truncated)
+        return Embedding(parts[0], len(rows[0].ids), rows[0].truncated, self.stamp)
 
     def _prompt(self, options: EmbeddingOptions) -> str:
         if options.prompt is not None:

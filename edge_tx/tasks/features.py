@@ -24,12 +24,15 @@ class TokenFeatures:
         tokens: The tokens.
         offsets: Characters of the text that each token covers; ``(0, 0)`` for special ones.
         truncated: Tokens of the text that the model did not see.
+        stamp: Of the graph that made it: vectors of different stamps must not be compared; see
+            :func:`edge_tx.same_space`.
     """
 
     features: Floats
     tokens: tuple[str, ...]
     offsets: tuple[tuple[int, int], ...]
     truncated: int
+    stamp: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -38,6 +41,7 @@ class TokenFeatures:
             "tokens": list(self.tokens),
             "offsets": [list(span) for span in self.offsets],
             "truncated": self.truncated,
+            **({"stamp": self.stamp} if self.stamp else {}),
         }
 
     def answer(self) -> object:
@@ -78,4 +82,5 @@ class FeatureExtraction(BaseTask[Options]):
         """The tokens and their vectors."""
         row = rows[0]
         tokens = tuple(map(tokenizer.token_of, row.ids))
-        return TokenFeatures(parts[0], tokens, tuple(row.encoding.offsets), row.truncated)
+        offsets = tuple(row.encoding.offsets)
+        return TokenFeatures(parts[0], tokens, offsets, row.truncated, self.stamp)

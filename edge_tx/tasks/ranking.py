@@ -106,8 +106,8 @@ class TextRanking(BaseTask[RankingOptions]):
     outputs = ("logits",)
     options_type = RankingOptions
 
-    def __init__(self, settings: TaskSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: TaskSettings, stamp: str = "") -> None:
+        super().__init__(settings, stamp)
         if len(settings.labels) > 1:
             raise InvalidConfig(
                 f"'{self.name}' needs a model of one output, and this one has "

@@ -95,8 +95,8 @@ class TextClassification(BaseTask[ClassificationOptions]):
     outputs = ("logits",)
     options_type = ClassificationOptions
 
-    def __init__(self, settings: TaskSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: TaskSettings, stamp: str = "") -> None:
+        super().__init__(settings, stamp)
         self._labels = labels_of(settings, self.name)
         self._regression = settings.problem_type == "regression"
         # The pipeline's rules: one output is a yes or no, unless it is said to be a number.

@@ -129,8 +129,8 @@ class TokenClassification(BaseTask[TokenOptions]):
     outputs = ("logits",)
     options_type = TokenOptions
 
-    def __init__(self, settings: TaskSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: TaskSettings, stamp: str = "") -> None:
+        super().__init__(settings, stamp)
         self._labels = labels_of(settings, self.name)
 
     def parse(self, value: Any, options: TokenOptions) -> str:

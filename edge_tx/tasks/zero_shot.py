@@ -112,8 +112,8 @@ class ZeroShotClassification(BaseTask[ZeroShotOptions]):
     outputs = ("logits",)
     options_type = ZeroShotOptions
 
-    def __init__(self, settings: TaskSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: TaskSettings, stamp: str = "") -> None:
+        super().__init__(settings, stamp)
         self._nli = labels_of(settings, self.name)
         entailment = [i for i, label in enumerate(self._nli) if label.lower().startswith("entail")]
         if not entailment or len(self._nli) < 2:

@@ -42,7 +42,13 @@ ROOMS = (
     Room(
         "calibration",
         "edge_tx.calibration",
-        (CORE, "edge_tx.calibration", "edge_tx.exporters.source", "edge_tx.exporters.traced"),
+        (
+            CORE,
+            "edge_tx.calibration",
+            "edge_tx.exporters.quiet",
+            "edge_tx.exporters.source",
+            "edge_tx.exporters.traced",
+        ),
         export_tools=True,
     ),
     Room("bench", "edge_tx.bench", (CORE, "edge_tx.runtimes", "edge_tx.bench")),
@@ -177,6 +183,8 @@ def loaded_by(code: str) -> set[str]:
         ("from edge_tx.cli.app import run\nrun(['doctor', '-q'])", set()),
         ("import edge_tx\nedge_tx.export", {"rich"}),
         ("import edge_tx\nedge_tx.load", {"click", "rich"}),
+        ("import edge_tx\nedge_tx.quantize, edge_tx.evaluate", {"click", "rich"}),
+        ("from edge_tx.cli.app import run\nrun(['recipes', '-q'])", set()),
         ("import edge_tx.tasks, edge_tx.backends, edge_tx.device", {"click", "rich"}),
     ],
 )

@@ -18,8 +18,11 @@ def test_all_is_this() -> None:
         "Report",
         "TruncationWarning",
         "__version__",
+        "evaluate",
         "export",
         "load",
+        "quantize",
+        "same_space",
         "tune",
     ]
 

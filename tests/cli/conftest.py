@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,14 @@ def tokenizer_json() -> str:
 
 @pytest.fixture
 def fake_bundle(tmp_path: Path) -> Callable[..., Path]:
-    """``fake_bundle(task, name="fake.bundle", max_length=16) -> folder``."""
+    """``fake_bundle(task, name="fake.bundle", max_length=16, layers=None) -> folder``."""
 
-    def make(task: str, name: str = "fake.bundle", max_length: int = 16) -> Path:
+    def make(
+        task: str,
+        name: str = "fake.bundle",
+        max_length: int = 16,
+        layers: Mapping[str, Sequence[float]] | None = None,
+    ) -> Path:
         shape = SHAPES[task]
         inputs = tuple(
             TensorSpec(n, DType.INT64, ("batch", "seq")) for n in ("input_ids", "attention_mask")
@@ -78,7 +83,7 @@ def fake_bundle(tmp_path: Path) -> Callable[..., Path]:
                 name="fake-fp32",
                 backend="fake",
                 precision="fp32",
-                entry=write_graph(entry, inputs, outputs),
+                entry=write_graph(entry, inputs, outputs, layers),
                 inputs=inputs,
                 outputs=outputs,
                 parity=Parity(texts=3, max_abs_error=1e-7, min_cosine=1.0, agreement=1.0),

@@ -44,5 +44,7 @@ def test_demo_ends_with_a_table(minilm_path: Path, tmp_path: Path) -> None:
     for row in known().values():
         if row.exporter and row.module and row.name not in ("tflite", "tensorrt_rtx"):
             assert re.search(rf"^{row.name}-fp32 +\d+\.\d ", table, re.MULTILINE)
-    packaged = r"tensorrt-fp32 packaged; preflight .+; engine is built on the device; not run here: "
+    packaged = (
+        r"tensorrt-fp32 packaged; preflight .+; engine is built on the device; not run here: "
+    )
     assert re.search(packaged, heads)

@@ -14,9 +14,9 @@ from typing import Any
 
 from edge_tx.backends import Placement, SessionConfig
 from edge_tx.errors import EdgeTxError, InvalidConfig, SessionFailed
+from edge_tx.native_log import quiet
 from edge_tx.runtimes import buckets
 from edge_tx.runtimes.buckets import Bucket
-from edge_tx.runtimes.native_log import quiet
 from edge_tx.tensors import Array, TensorSpec, check_feeds
 from edge_tx_executorch import specs
 

@@ -11,7 +11,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 
-__all__ = ["quiet"]
+__all__ = ["LITERT", "quiet"]
+
+#: What LiteRT says while it opens a graph, as if it were news: "Created ... delegate".
+LITERT = re.compile("INFO: ")
 
 _STDERR = 2
 _one_at_a_time = threading.Lock()

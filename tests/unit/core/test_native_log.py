@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edge_tx.runtimes.native_log import quiet
+from edge_tx.native_log import quiet
 
 
 def test_only_chatter_is_dropped(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,256 @@
+"""What quantising an ONNX graph is made of, whoever runs the graph in the end."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_tx.backends import resolve
+from edge_tx.calibration import onnx_activations, onnx_smooth
+from edge_tx.calibration.observers import Channels, Range
+from edge_tx.calibration.onnx_graph import Graph, Unit, save
+from edge_tx.calibration.quantizer import Quantized, Work
+from edge_tx.calibration.recipe import Recipe
+from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig, MissingDependency
+from edge_tx.exporters.quiet import quiet
+
+__all__ = ["FP16", "Job", "Row", "Table", "half", "mapped", "with_qdq"]
+
+_INSTALL = "pip install 'edge-tx[export]'"
+_HALF = "edge_tx.exporters.tensorrt_fp16:convert"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One quantisation under way.
+
+    Attributes:
+        work: What was asked for.
+        recipe: Its recipe, with the backend's defaults.
+        graph: The fp32 graph, which the steps change.
+        products: The matrix products to quantise.
+        tables: The embeddings to quantise.
+    """
+
+    work: Work
+    recipe: Recipe
+    graph: Graph
+    products: tuple[Unit, ...]
+    tables: tuple[Unit, ...]
+
+    @classmethod
+    def of(cls, work: Work, defaults: Mapping[str, Any]) -> Job:
+        """Reads the graph and splits its units.
+
+        Raises:
+            InvalidConfig: Every unit stays in float.
+        """
+        graph = Graph(work.entry)
+        recipe = work.recipe.with_defaults(**defaults)
+        chosen = [unit for unit in graph.units if not work.stays_float(unit.name)]
+        tables = [unit for unit in chosen if unit.is_embedding and recipe.embeddings]
+        products = [unit for unit in chosen if not unit.is_embedding]
+        if not tables and not products:
+            raise InvalidConfig(f"recipe '{work.recipe}' leaves every layer in float")
+        return cls(work, recipe, graph, tuple(products), tuple(tables))
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """All that are quantised, in the graph's order."""
+        mine = {unit.name for unit in (*self.products, *self.tables)}
+        return tuple(unit for unit in self.graph.units if unit.name in mine)
+
+    @property
+    def reduce_range(self) -> bool:
+        """Whether weights use 7 bits: as the recipe says, else as the target needs."""
+        wanted = self.recipe.reduce_range
+        return self.work.target.reduce_range if wanted is None else wanted
+
+    def smooth(self, sources: Sequence[str]) -> dict[str, Channels]:
+        """Measures some tensors that the products read, and smooths them if the recipe says so.
+
+        Returns:
+            The extremes of what the products read now.
+        """
+        seen = onnx_activations.channels(self.graph.model, sources, self.work.feeds)
+        if self.recipe.smooth is None:
+            return seen
+        return onnx_smooth.smooth(self.graph, self.products, seen, self.recipe.smooth)
+
+    def ranges(self) -> dict[str, Range]:
+        """The range of every tensor that the products read, after smoothing."""
+        seen = self.smooth(list(dict.fromkeys(unit.source for unit in self.products)))
+        return onnx_activations.ranges(self.graph.model, seen, self.work.feeds, self.recipe)
+
+    def quantize_tables(self) -> None:
+        """Stores the embeddings as int8."""
+        for unit in self.tables:
+            self.graph.quantize_embedding(unit, per_channel=self.recipe.per_channel)
+
+    def save(self, model: Any, entry: Path) -> None:
+        """Writes a model without what the vendor's tool left in it beside the graph."""
+        del model.graph.value_info[:]
+        del model.metadata_props[:]
+        save(model, entry)
+
+
+def with_qdq(job: Job, **options: Any) -> Any:
+    """Puts Q and DQ before products and on their weights, and quantises embeddings.
+
+    Args:
+        job: The job; its recipe says which ranges, and whether they have an offset.
+        **options: More of ONNX Runtime's ``extra_options``.
+
+    Returns:
+        An ``onnx.ModelProto``.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantType
+    from onnxruntime.quantization.calibrate import TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    symmetric = job.recipe.symmetric
+    found = {n: (np.float32(low), np.float32(high)) for n, (low, high) in job.ranges().items()}
+    job.quantize_tables()
+    tool = QDQQuantizer(
+        job.graph.model,
+        job.recipe.per_channel,
+        job.reduce_range,
+        QuantType.QInt8,
+        QuantType.QInt8 if symmetric else QuantType.QUInt8,
+        TensorsData(CalibrationMethod.MinMax, found),
+        [unit.node for unit in job.products],
+        [],
+        ["MatMul"],
+        {
+            "ActivationSymmetric": symmetric,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            # What a product gives goes to sums, norms and softmax, which stay in float.
+            "OpTypesToExcludeOutputQuantization": ["MatMul"],
+            **options,
+        },
+    )
+    tool.quantize_model()
+    return tool.model.model
+
+
+def half(job: Job, entry: Path) -> tuple[Unit, ...]:
+    """Writes everything in half precision but sums, norms and softmax."""
+    for file in job.work.entry.parent.glob(f"{job.work.entry.name}*"):
+        shutil.copyfile(file, entry.with_name(file.name.replace(job.work.entry.name, entry.name)))
+    resolve(_HALF)(entry)  # by its dotted name, as every room reaches another
+    return job.units
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How a backend does a recipe.
+
+    Attributes:
+        run: Called with the job and the file to write; gives the units that are quantised.
+        precision: Of the graph.
+        route: How it is made, in words.
+        defaults: Options that are best for the backend, where the user chose nothing.
+        allowed: The values that an option may have, where it may not have all.
+        notes: What a user should know.
+    """
+
+    run: Callable[[Job, Path], tuple[Unit, ...]]
+    precision: str
+    route: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    allowed: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+FP16 = Row(
+    run=half,
+    precision="fp16",
+    route="onnxruntime.transformers.float16",
+    allowed={"keep_float": ((),)},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The recipes of a backend whose graphs are ONNX.
+
+    Attributes:
+        backend: Its name.
+        rows: By the recipes' names.
+        refused: Why other recipes have no row, by their names.
+    """
+
+    backend: str
+    rows: Mapping[str, Row]
+    refused: Mapping[str, str]
+
+    def check(self, recipe: Recipe) -> None:
+        """Checks that the backend can do a recipe.
+
+        Raises:
+            InvalidConfig: It cannot; says what it can.
+            MissingDependency: A package is not installed.
+        """
+        row = self._row(recipe)
+        for key in sorted(recipe.given & row.allowed.keys()):
+            if getattr(recipe, key) not in row.allowed[key]:
+                choices = " or ".join(_shown(value) for value in row.allowed[key])
+                raise InvalidConfig(f"{self.backend} cannot do '{recipe}': its {key} is {choices}")
+        for module in ("onnx", "onnxruntime"):
+            if importlib.util.find_spec(module) is None:
+                raise MissingDependency(module, "quantising ONNX graphs", _INSTALL)
+
+    def quantize(self, work: Work) -> Quantized:
+        """Writes ``model.onnx`` into the work's folder.
+
+        Raises:
+            InvalidConfig: The backend cannot do the recipe, or it leaves every layer in float.
+            MissingDependency: A package is not installed.
+            ExportFailed: ONNX Runtime's tool failed.
+        """
+        self.check(work.recipe)
+        row = self._row(work.recipe)
+        entry = work.folder / "model.onnx"
+        with mapped(f"quantising {work.entry.name}"):
+            units = row.run(Job.of(work, row.defaults), entry)
+        return Quantized(
+            entry=entry,
+            precision=row.precision,
+            units=tuple(unit.name for unit in units),
+            tools={name: version(name) for name in ("onnx", "onnxruntime")},
+            route=row.route,
+            notes=row.notes,
+        )
+
+    def _row(self, recipe: Recipe) -> Row:
+        if recipe.name in self.rows:
+            return self.rows[recipe.name]
+        why = f", as {self.refused[recipe.name]}" if recipe.name in self.refused else ""
+        known = ", ".join(self.rows)
+        raise InvalidConfig(f"{self.backend} has no recipe '{recipe.name}'{why}; it has {known}")
+
+
+def _shown(value: Any) -> str:
+    return str(getattr(value, "value", value)).lower() if value != () else "empty"
+
+
+@contextlib.contextmanager
+def mapped(doing: str) -> Iterator[None]:
+    """Keeps the vendor quiet, and turns whatever it raises into one line of ours."""
+    try:
+        with quiet():
+            yield
+    except EdgeTxError:
+        raise
+    except Exception as exc:  # its tools raise bare Exception, ValueError, AssertionError...
+        line = " ".join(str(exc).split())
+        raise ExportFailed(f"ONNX Runtime's tool failed while {doing}: {line[:300]}") from exc

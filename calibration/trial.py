@@ -1,0 +1,121 @@
+"""Tries graphs for the gate: quantises, opens, measures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_tx.answering import Prepared
+from edge_tx.calibration.quantizer import Feeds, Quantized, Quantizer, Work
+from edge_tx.calibration.recipe import Recipe
+from edge_tx.calibration.target import Target
+from edge_tx.errors import InvalidConfig
+from edge_tx.evaluation import Evaluation
+from edge_tx.tensors import Array
+
+if TYPE_CHECKING:
+    from edge_tx.backends import Session
+
+__all__ = ["Candidate", "GraphTrial"]
+
+Open = Callable[[Path], "Session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A quantised graph that may or may not be good enough.
+
+    Attributes:
+        folder: Holds its files and nothing else.
+        quantized: What the backend's quantizer says of it.
+    """
+
+    folder: Path
+    quantized: Quantized
+
+
+class GraphTrial:
+    """Makes and measures graphs of one backend and recipe; see :class:`.gate.Trial`.
+
+    Args:
+        quantizer: The backend's.
+        entry: The fp32 graph's.
+        recipe: What to do.
+        target: The device it is for.
+        feeds: Calibration data.
+        open_session: Opens a graph in its backend.
+        evaluation: The metric.
+        sample: A few inputs for ranking.
+        scratch: An empty folder.
+    """
+
+    def __init__(
+        self,
+        quantizer: Quantizer,
+        entry: Path,
+        recipe: Recipe,
+        target: Target,
+        feeds: Feeds,
+        open_session: Open,
+        evaluation: Evaluation,
+        sample: Prepared,
+        scratch: Path,
+    ) -> None:
+        self._quantizer = quantizer
+        self._entry = entry
+        self._recipe = recipe
+        self._target = target
+        self._feeds = feeds
+        self._open = open_session
+        self._evaluation = evaluation
+        self._sample = sample
+        self._scratch = scratch
+        self._made = 0
+        self._wanted: Sequence[Array] | None = None
+
+    def make(self, keep_float: frozenset[str]) -> Candidate:
+        """Quantises, with these units in float."""
+        self._made += 1
+        folder = self._scratch / str(self._made)
+        folder.mkdir()
+        work = Work(self._entry, folder, self._recipe, self._feeds, self._target, keep_float)
+        quantized = self._quantizer.quantize(work)
+        if not quantized.units:
+            raise InvalidConfig(f"'{self._recipe}' leaves the whole graph in float: quantise more")
+        return Candidate(folder, quantized)
+
+    def score(self, candidate: Candidate) -> float:
+        """The metric, on all the data."""
+        session = self._open(candidate.quantized.entry)
+        try:
+            return self._evaluation.score(session)
+        finally:
+            session.close()
+
+    def error(self, candidate: Candidate) -> float:
+        """Mean over the sample of the outputs' error, relative to their length."""
+        if self._wanted is None:
+            self._wanted = self._outputs(self._entry)
+        got = self._outputs(candidate.quantized.entry)
+        return float(np.mean([_relative(a, b) for a, b in zip(self._wanted, got, strict=True)]))
+
+    def discard(self, candidate: Candidate) -> None:
+        """Removes a graph's files."""
+        shutil.rmtree(candidate.folder, ignore_errors=True)
+
+    def _outputs(self, entry: Path) -> list[Array]:
+        session = self._open(entry)
+        try:
+            return [outputs for _, outputs in self._sample.answers(session)]
+        finally:
+            session.close()
+
+
+def _relative(wanted: Array, got: Array) -> float:
+    length = float(np.linalg.norm(wanted))
+    return float(np.linalg.norm(got - wanted)) / (length or 1.0)
