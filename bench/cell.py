@@ -91,7 +91,7 @@ def measure(cell: Cell) -> Measured:
         EdgeTxError: The graph cannot be loaded or run.
     """
     start = perf_counter_ns()
-    from edge_tx.runtimes.model import load
+    from edge_tx.runtimes.loading import load
     from edge_tx.stats import MemoryStats
 
     model = load(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from edge_tx.errors import EdgeTxError, TruncationWarning
     from edge_tx.exporters.pipeline import export
     from edge_tx.report import Report
-    from edge_tx.runtimes.model import Model, load
+    from edge_tx.runtimes.loading import load
+    from edge_tx.runtimes.model import Model
     from edge_tx.scoreboard import evaluate
     from edge_tx.stamps import same_space
 
@@ -29,7 +30,7 @@ _HOMES = {
     "TruncationWarning": "edge_tx.errors",
     "evaluate": "edge_tx.scoreboard",
     "export": "edge_tx.exporters.pipeline",
-    "load": "edge_tx.runtimes.model",
+    "load": "edge_tx.runtimes.loading",
     "quantize": "edge_tx.calibration.flow",
     "same_space": "edge_tx.stamps",
     "tune": "edge_tx.bench.tuning",

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_tx import backends, tasks, vendors
-from edge_tx.backends import Placement, Session, SessionConfig
+from edge_tx import tasks
+from edge_tx.backends import Placement
 from edge_tx.bundle import Bundle
 from edge_tx.errors import (
-    EdgeTxError,
     InvalidConfig,
     InvalidInput,
-    SessionFailed,
     TruncationWarning,
 )
 from edge_tx.runtimes.engine import Engine
-from edge_tx.runtimes.selection import Candidate, Choice, choose
+from edge_tx.runtimes.selection import Candidate, Choice
 from edge_tx.stamps import graph_stamp
 from edge_tx.tasks import Result, Task
 from edge_tx.text import Row, Tokenizer
@@ -34,9 +29,8 @@ from edge_tx.text import Row, Tokenizer
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from edge_tx.manifest import Graph
 
-__all__ = ["Description", "Model", "load"]
+__all__ = ["Description", "Model"]
 
 # Inputs that are tokenised and sorted together: enough that batches hold rows of one length,
 # few enough that a long list's tokens are never all held.
@@ -72,78 +66,8 @@ class Description:
     stamp: str
 
 
-def load(
-    path: str | Path,
-    backend: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    *,
-    graph: str | None = None,
-    streams: int | None = None,
-    min_accuracy: float | None = None,
-    options: Mapping[str, str] | None = None,
-) -> Model:
-    """Opens a bundle and a graph in it.
-
-    Args:
-        path: A bundle: a folder or an ``.etx`` file.
-        backend: Name of a backend; ``"auto"`` takes the graph that ``edge-tx tune`` measured to be
-            the best on this device, or the first in the documented order, see ``docs/tuning.md``.
-        device: A device of the backend, or ``"auto"`` for its first. It is that or an error.
-        threads: CPU threads; by default the physical cores that this process may use.
-        graph: Name of one of the bundle's graphs, where a backend has several.
-        streams: Batches of a long list that run side by side, on ``threads // streams`` threads
-            each; 1 for none; by default chosen by how long the list is.
-        min_accuracy: Least accuracy of the graph relative to fp32, from 0 to 1, as defined in
-            :mod:`edge_tx.accuracy`; by default what :func:`edge_tx.tune` was told, or no limit.
-        options: The vendor's own settings by name, e.g. ``{"CACHE_DIR": "..."}`` for OpenVINO;
-            they go with a backend or a graph that is named.
-
-    Returns:
-        A model. Close it, or use it in a ``with`` block.
-
-    Raises:
-        BundleError: The bundle is damaged, unsafe or too new.
-        UnknownName: No such backend, graph or device.
-        MissingDependency: The backend's package is not installed.
-        AccuracyGateFailed: The accuracy of every graph is below ``min_accuracy``.
-        DeviceUnavailable: The device is not here.
-        SessionFailed: The runtime refuses the graph.
-        InvalidConfig: Options without a backend or a graph, or one that makes no sense.
-    """
-    if threads is not None and threads < 1:
-        raise InvalidConfig(f"threads must be 1 or more, not {threads}")
-    settings = vendors.options_of(options, backend != "auto" or graph is not None)
-    bundle = Bundle.open(path)
-    choice = choose(bundle, backend, graph, device, min_accuracy)
-    row = backends.find(choice.graph.backend)
-    # Hashing and the vendor's reading of a graph leave the interpreter free for most of their
-    # time, so both go on beside the rest: 0.15 s for 90 MB that nobody waits for. Never three
-    # things at once, though: on two cores that would hold up the graph, the longest of them.
-    bundle.prefetch(choice.graph.files)
-
-    def open_session(threads: int, streams: int) -> Session:
-        config = SessionConfig(device, threads, streams, settings)
-        return backends.open_session(row.name, bundle.root / choice.graph.entry, config)
-
-    with contextlib.suppress(ImportError, OSError):  # opening says what is wrong, see below
-        # Here, as two threads that import only hold each other up.
-        vendors.import_vendor(row)
-    total = threads or _usable_threads()
-    opening = _Beside(lambda: Engine(open_session, total, streams))
-    try:
-        bundle.entry(choice.graph)  # joins the hashing: nothing is answered before it is done
-        tokenizer = bundle.tokenizer()
-        task = _task(bundle, choice.graph)
-    except EdgeTxError:
-        opening.discard()
-        raise
-    engine = opening.result()
-    return Model(bundle, choice, tokenizer, task, engine)
-
-
 class Model:
-    """A model that is open and ready. Made by :func:`load`; safe to share between threads.
+    """A model that is open and ready. Made by :func:`edge_tx.load`; safe to share between threads.
 
     Calling it with one input gives one result, with a list gives a list, and with an iterator
     gives an iterator that reads ahead by a window only. What an input and a result are is the
@@ -320,47 +244,6 @@ class Model:
                 TruncationWarning,
                 stacklevel=4,
             )
-
-
-def _task(bundle: Bundle, graph: Graph) -> Task:
-    manifest = bundle.manifest
-    return tasks.create(manifest.task, manifest.settings, graph_stamp(manifest, graph))
-
-
-def _usable_threads() -> int:
-    from edge_tx.device import usable_threads  # not needed where the caller says how many
-
-    return usable_threads()
-
-
-class _Beside:
-    """A call that runs in a thread of its own while its caller goes on."""
-
-    def __init__(self, call: Callable[[], Engine]) -> None:
-        self._call = call
-        self._engine: Engine | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="edge-tx-open")
-        self._thread.start()
-
-    def result(self) -> Engine:
-        """What the call returned; raises what it raised."""
-        self._thread.join()
-        if self._engine is None:
-            raise self._error or SessionFailed("opening the graph ended without a word")
-        return self._engine
-
-    def discard(self) -> None:
-        """Waits, and closes what the call returned if it did."""
-        self._thread.join()
-        if self._engine is not None:
-            self._engine.close()
-
-    def _run(self) -> None:
-        try:
-            self._engine = self._call()
-        except BaseException as exc:  # noqa: BLE001 - raised again where the result is asked for
-            self._error = exc
 
 
 def _by_item(

@@ -60,7 +60,7 @@ def command(
     if query is not None:
         inputs = _beside(query, inputs)
     options = reading.options(pairs)
-    from edge_tx.runtimes.model import load
+    from edge_tx.runtimes.loading import load
 
     with load(bundle, **opening) as model:
         if query is not None and model.task == "text-ranking":
