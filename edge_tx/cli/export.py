@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_tx.cli.quantizing import Quantizing, quantizing_options
 from edge_tx.cli.screen import Screen, facts, human_bytes, output_options
 from edge_tx.cli.suggesting import backend_names, task_names
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     help="Prove the graph on this file, .jsonl or a text a line, not on the built-in texts.",
 )
 @click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
+@quantizing_options
 @output_options
 def command(
     model: str,
@@ -54,6 +56,7 @@ def command(
     max_length: int | None,
     texts: str | None,
     revision: str | None,
+    quantizing: Quantizing,
     screen: Screen,
 ) -> None:
     """Turn a checkpoint into a bundle, and prove the graph on real text.
@@ -63,6 +66,7 @@ def command(
     """
     from edge_tx.exporters.pipeline import export
 
+    quantizing.check()
     with screen.stages() as progress:
         bundle = export(
             model,
@@ -75,6 +79,8 @@ def command(
             revision=revision,
             progress=progress,
         )
+        added = quantizing.run(bundle, progress)
+    bundle = added.bundle if added else bundle
     with bundle:
         record = {
             "bundle": str(bundle.origin),
@@ -88,7 +94,13 @@ def command(
         }
         for graph in bundle.graphs:
             shown |= _shown(graph)
-    screen.result(record, facts(shown))
+    if added is None:
+        screen.result(record, facts(shown))
+        return
+    from edge_tx.cli.quantize import raise_if_failed, rendered
+
+    screen.result(record | {"quantized": added.to_dict()}, facts(shown), "", *rendered(added))
+    raise_if_failed(added)
 
 
 def _record(graph: Graph) -> dict[str, object]:

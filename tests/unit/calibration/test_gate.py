@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from edge_tx.calibration.gate import SINGLES, Budget, Gate, grouped
 from edge_tx.errors import AccuracyGateFailed, ExportFailed, InvalidConfig
-
 
 
 @dataclass
@@ -198,5 +197,3 @@ def test_many_units_are_grouped_by_larger_and_larger_parts(most: int, groups: in
 
 def test_nothing_is_grouped_of_nothing() -> None:
     assert grouped([]) == {}
-
-
