@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder for bundles and cells")
     parser.add_argument("--models", type=_names, default=[case.name for case in CASES])
     parser.add_argument("--backends", type=_names, default=["onnx", "openvino", "tflite"])

@@ -13,7 +13,7 @@ from edge_tx.calibration.recipe import Method, Recipe, parse
 from edge_tx.calibration.target import Target, target
 from edge_tx.errors import InvalidConfig
 
-__all__ = ["GOALS", "Data", "Plan", "make_plan"]
+__all__ = ["GOALS", "Data", "Plan", "check_request", "graph_name", "make_plan"]
 
 GOALS = ("speed", "size")
 
@@ -62,17 +62,27 @@ class Plan:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise InvalidConfig(f"graph {twice} is asked for twice: quantise once for each")
-        static = next((r for _, r in self.jobs if r.method is Method.STATIC), None)
-        if static is not None and self.data is None:
-            raise InvalidConfig(
-                f"'{static}' takes its ranges from real inputs: give calibration data (a file of a "
-                "text a line is enough)"
-            )
-        if self.data is None and self.dev is None:
-            raise InvalidConfig(
-                "a quantised graph is proven on real inputs: give data to measure it on (a file of "
-                "a text a line is enough)"
-            )
+        check_request([recipe for _, recipe in self.jobs], self.data, self.dev)
+
+
+def check_request(recipes: Sequence[str | Recipe], data: Data | None, dev: Data | None) -> None:
+    """Checks that recipes are ones, and that there is data for them.
+
+    Raises:
+        UnknownName: No such recipe or option.
+        InvalidConfig: A recipe makes no sense, or data is missing.
+    """
+    static = next((r for r in map(parse, recipes) if r.method is Method.STATIC), None)
+    if static is not None and data is None:
+        raise InvalidConfig(
+            f"'{static}' takes its ranges from real inputs: give calibration data (a file of a "
+            "text a line is enough)"
+        )
+    if data is None and dev is None:
+        raise InvalidConfig(
+            "a quantised graph is proven on real inputs: give data to measure it on (a file of a "
+            "text a line is enough)"
+        )
 
 
 def graph_name(row: Backend, recipe: Recipe) -> str:

@@ -147,9 +147,8 @@ def _parquet(file: Path) -> Iterator[Record]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError as exc:
-        raise MissingDependency(
-            "pyarrow", "reading Parquet", "pip install 'edge-tx[parquet]'"
-        ) from exc
+        install = "pip install 'edge-tx[parquet]'"
+        raise MissingDependency("pyarrow", "reading Parquet", install) from exc
     number = 0
     try:
         # A closed file frees its buffers at once; batches keep the memory below a row group's.

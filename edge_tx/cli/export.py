@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_tx.cli.quantizing import Quantizing, quantizing_options
 from edge_tx.cli.screen import Screen, facts, human_bytes, output_options
 from edge_tx.cli.suggesting import backend_names, task_names
 from edge_tx.errors import FailedTarget, PartialExport
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from edge_tx.bundle import Bundle
     from edge_tx.manifest import Graph
 
@@ -59,8 +62,16 @@ if TYPE_CHECKING:
     help="Prove the graphs on this file, .jsonl or a text a line, not on the built-in texts.",
 )
 @click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
+@quantizing_options
 @output_options
-def command(model: str, output: str, opset: int | None, screen: Screen, **options: Any) -> None:
+def command(
+    model: str,
+    output: str,
+    opset: int | None,
+    quantizing: Quantizing,
+    screen: Screen,
+    **options: Any,
+) -> None:
     """Turn a checkpoint into a bundle, and prove its graphs on real text.
 
     MODEL is a folder with config.json and safetensors weights, or a hub id. Each graph's answers
@@ -69,17 +80,31 @@ def command(model: str, output: str, opset: int | None, screen: Screen, **option
     """
     from edge_tx.exporters.pipeline import export
 
+    quantizing.check()
     failed: PartialExport | None = None
     with screen.board() as progress:
         try:
             bundle = export(model, output, opset=opset or 0, progress=progress, **options)
         except PartialExport as exc:
             failed, bundle = exc, exc.bundle
+    with screen.stages() as stages:
+        added = quantizing.run(bundle, stages)
     failures = failed.failures if failed else ()
-    with bundle:
-        screen.result(_record(bundle, failures), facts(_shown(bundle, output, failures)))
+    with added.bundle if added else bundle as whole:
+        record = _record(whole, failures)
+        shown: list[RenderableType] = [facts(_shown(whole, output, failures))]
+    if added:
+        from edge_tx.cli.quantize import rendered
+
+        record["quantized"] = added.to_dict()
+        shown += ["", *rendered(added)]
+    screen.result(record, *shown)
     if failed:
         raise failed
+    if added:
+        from edge_tx.cli.quantize import raise_if_failed
+
+        raise_if_failed(added)
 
 
 def _record(bundle: Bundle, failures: Sequence[FailedTarget]) -> dict[str, Any]:

@@ -141,8 +141,14 @@ def command(
         )
     with done.bundle:
         screen.result(done.to_dict(), *rendered(done))
-    if done.failures and done.failures[0].error is not None:
-        raise done.failures[0].error
+    raise_if_failed(done)
+
+
+def raise_if_failed(done: Quantization) -> None:
+    """The exit code is that of the first failure; what was written stays."""
+    for outcome in done.failures:
+        if outcome.error is not None:
+            raise outcome.error
 
 
 def rendered(done: Quantization) -> list[RenderableType]:

@@ -122,6 +122,20 @@ def test_recipes_lists_who_can_do_what(edge_tx: Run) -> None:
     assert "static_w8a8" in edge_tx("recipes").out
 
 
+@pytest.mark.export
+def test_export_quantises_too(tiny_model: Any, edge_tx: Run, texts: Path, tmp_path: Path) -> None:
+    args = ("export", tiny_model("bert", "text-classification"), "-o", tmp_path / "both.bundle")
+    how = ("--quantize", "weight_w8", "--data", texts, "--goal", "size", "--max-drop", "0.2")
+    done = edge_tx(*args, *how, "--json", "-q")
+    assert done.code == 0, done.err
+    record = json.loads(done.out)
+    assert [graph["name"] for graph in record["graphs"]] == ["onnx-fp32", "onnx-weight_w8"]
+    assert record["quantized"]["outcomes"][0]["written"]
+    assert edge_tx("verify", tmp_path / "both.bundle", "-q").code == 0
+    missing = edge_tx(*args, "--quantize", "static_w8a8", "-q")
+    assert (missing.code, "give calibration data" in missing.err) == (2, True)
+
+
 KILL = """
 import os, signal, sys
 from edge_tx.calibration import fake, job, likeness

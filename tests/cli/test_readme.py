@@ -55,6 +55,7 @@ def folder(
     (tmp_path / "all-MiniLM-L6-v2").symlink_to(tiny_sentence_model())
     for name, task in MODELS.items():
         (tmp_path / name).symlink_to(tiny_model("bert", task))
+    (tmp_path / "sentences.txt").symlink_to(ROOT / "examples" / "sentences.txt")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EDGE_TX_CACHE", str(tmp_path / "cache"))  # what is tuned is remembered
     return tmp_path

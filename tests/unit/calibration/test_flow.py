@@ -16,7 +16,7 @@ from edge_tx.errors import AccuracyGateFailed, InvalidConfig, InvalidInput, Unkn
 from edge_tx.stamps import graph_stamp, same_space
 
 # Not this machine, so that nothing is timed.
-AWAY = {"target": "x86-vnni", "backend": "fake"}
+AWAY: dict[str, Any] = {"target": "x86-vnni", "backend": "fake"}
 HARMLESS = (1.0, 1.0, 1.0, 1.0)
 SPOILED = (0.9, 1000.0, 1.1, 1.2)
 

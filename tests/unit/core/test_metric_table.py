@@ -118,7 +118,7 @@ def test_without_labels_the_fp32_answers_are_what_is_expected() -> None:
     assert cosine.score([(one * 0,)], [(one * 0,)]) == 1.0
     results = [(SimpleNamespace(answer=lambda: ("a", 1)),), (SimpleNamespace(answer=lambda: "b"),)]
     [example] = read_examples(["a"], "fill-mask")
-    answers = [agreement.predict(Answered(r, ()), example) for r in results]  # type: ignore[arg-type]
+    answers = [agreement.predict(Answered(r, ()), example) for r in results]
     assert agreement.score(answers, [answers[0], answers[0]]) == 0.5
 
 
