@@ -37,15 +37,34 @@ def drawing(output: str) -> str:
     Args:
         output: Text with ANSI colours; of a line that was overwritten, its last state counts.
     """
-    output = re.sub(r"\x1b\[\?25[hl]", "", output)  # the cursor, hidden and shown
-    output = re.sub(r"[^\n]*\n\r?\x1b\[1A(\x1b\[2K)?", "", output)  # a line that was taken back
-    lines = (re.sub(r"\x1b\[\??\d*[A-KSThl]", "", line) for line in output.split("\n"))
-    last = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    last = settled(output)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(last.rstrip()))
     svg = console.export_svg(title="make demo")
     # rich names a font on another host; a picture in a README may load nothing.
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+
+
+def settled(output: str) -> str:
+    """What stays on a terminal when progress was drawn and taken back.
+
+    Args:
+        output: What was written to it: text, and moves between the lines and back to their start.
+    """
+    lines, row, at_start = [""], 0, True
+    for part in re.split(r"(\n|\r|\x1b\[\??\d*[A-KSThl])", output):
+        if part == "\n":
+            row, at_start = row + 1, True
+            lines += [""] * (row == len(lines))
+        elif part == "\r":
+            at_start = True
+        elif part == "\x1b[1A":
+            row = max(0, row - 1)
+        elif part == "\x1b[2K":
+            lines[row], at_start = "", True
+        elif part and not re.fullmatch(r"\x1b\[\??\d*[A-KSThl]", part):
+            lines[row], at_start = part if at_start else lines[row] + part, False
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

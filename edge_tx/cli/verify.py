@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,21 +90,27 @@ def command(
         for graph in graphs:
             progress(f"running {graph.name}")
             outcomes.append(_outcome(opened, graph, config))
-    not_run = [f"{o.graph} was not run here: {o.obstacle}" for o in outcomes if o.obstacle]
     screen.result(
         {"files": files, "graphs": [outcome.to_dict() for outcome in outcomes]},
         f"{files} files are as the manifest says",
         "",
         grid(_COLUMNS, [outcome.row() for outcome in outcomes], right="cases"),
-        *_paragraphs(not_run),
+        *_not_run(outcomes),
     )
     _raise_if_bad(outcomes)
 
 
-def _paragraphs(lines: Sequence[str]) -> list[str | Text]:
+def _not_run(outcomes: Sequence[_Outcome]) -> Iterator[str | Text]:
+    """What is in the way of graphs, each reason once."""
     from rich.text import Text
 
-    return ["", *map(Text, lines)] if lines else []
+    names: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.obstacle is not None:
+            names.setdefault(str(outcome.obstacle), []).append(outcome.graph)
+    for reason, graphs in names.items():
+        yield ""
+        yield Text(f"not run here: {', '.join(graphs)}: {reason}")
 
 
 def _outcome(bundle: Bundle, graph: Graph, config: SessionConfig) -> _Outcome:
