@@ -18,7 +18,7 @@ from edge_tx.calibration.likeness import likeness
 from edge_tx.calibration.material import Material
 from edge_tx.calibration.outcome import Outcome
 from edge_tx.calibration.plan import graph_name
-from edge_tx.calibration.recipe import Method, Recipe
+from edge_tx.calibration.recipe import Recipe
 from edge_tx.calibration.speed import Verdict
 from edge_tx.calibration.trial import Candidate, GraphTrial
 from edge_tx.errors import EdgeTxError, InvalidConfig
@@ -115,7 +115,7 @@ class Job:
         budget = Budget(self._plan.metric, self._plan.max_drop, fp32)
         passed = Gate(trial, self._units(tool.layers(entry)), budget, self._tell).run()
         weighed = self._weighed(passed.candidate, source, entry, opened)
-        return self._decided(passed, weighed, fp32)
+        return self._decided(passed, weighed, fp32, trial.reads_data)
 
     def _tell(self, step: str, done: int = 0, total: int = 0, /) -> None:
         self._say(f"{self.name}: {step}", done, total)
@@ -162,12 +162,14 @@ class Job:
             fp32.close()
             other.close()
 
-    def _decided(self, passed: Passed[Candidate], weighed: _Weighed, fp32: float) -> Outcome:
+    def _decided(
+        self, passed: Passed[Candidate], weighed: _Weighed, fp32: float, reads_data: bool
+    ) -> Outcome:
         plan, verdict = self._plan, weighed.verdict
-        wanted = verdict is None or verdict.worth or plan.goal == "size" or plan.keep
+        wanted = plan.wants(verdict)
         if wanted:
             self._tell("writing")
-            self._write(passed, weighed, fp32)
+            self._write(passed, weighed, fp32, reads_data)
         notes = [self._remark(verdict), *passed.candidate.quantized.notes]
         return Outcome(
             self.name,
@@ -197,11 +199,12 @@ class Job:
             f"{speed.WORTH} is the least that pays"
         )
 
-    def _write(self, passed: Passed[Candidate], weighed: _Weighed, fp32: float) -> None:
+    def _write(
+        self, passed: Passed[Candidate], weighed: _Weighed, fp32: float, reads_data: bool
+    ) -> None:
         made, plan = passed.candidate.quantized, self._plan
         folder = self._writer.graph_folder(self.name)
         shutil.copytree(passed.candidate.folder, folder, dirs_exist_ok=True)
-        static = self.recipe.method is Method.STATIC
         self._writer.add_graph(
             name=self.name,
             backend=self.row.name,
@@ -212,7 +215,7 @@ class Job:
             parity=weighed.parity,
             route=made.route,
             recipe=str(_as_done(self.recipe, passed.kept)),
-            calibration=self._material.calibration.sha256 if static else "",
+            calibration=self._material.calibration.sha256 if reads_data else "",
             metrics={
                 plan.metric: passed.score,
                 f"{plan.metric}_fp32": fp32,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edge_tx.calibration import onnx_smooth
 from edge_tx.calibration.onnx_graph import Graph, Unit
 from edge_tx.calibration.onnx_job import FP16, Job, Row, Table, mapped, with_qdq
 from edge_tx.calibration.quantizer import Quantized, Work
-from edge_tx.calibration.recipe import Recipe
+from edge_tx.calibration.recipe import Observer, Recipe
 
 __all__ = ["WEIGHT_BLOCK", "check", "layers", "quantize"]
 
@@ -59,7 +58,7 @@ def _dynamic(job: Job, entry: Path) -> tuple[Unit, ...]:
     from onnxruntime.quantization.quant_utils import QuantizationMode
 
     if job.recipe.smooth is not None:
-        job.smooth(list(onnx_smooth.sources(job.graph, job.products)))
+        job.smooth()
     job.quantize_tables()
     tool = ONNXQuantizer(
         job.graph.model,
@@ -82,6 +81,7 @@ def _dynamic(job: Job, entry: Path) -> tuple[Unit, ...]:
 
 def _static(job: Job, entry: Path) -> tuple[Unit, ...]:
     """Products in integers between Q and DQ; all else, and what products give, in float."""
+    job.quantize_tables()
     job.save(with_qdq(job), entry)
     return job.units
 
@@ -125,7 +125,7 @@ _TABLE = Table(
             run=_static,
             precision="int8",
             route="onnxruntime.quantization, QDQ",
-            defaults={"smooth": 0.5},
+            defaults={"smooth": 0.5, "observer": Observer.MSE},
         ),
         "weight_w8": Row(
             run=_weights,

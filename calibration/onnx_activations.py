@@ -65,6 +65,8 @@ def ranges(
 def _values(model: Any, tensors: Sequence[str], feeds: Feeds) -> Iterator[tuple[str, Array]]:
     """Runs feed after feed; gives what real tokens hold, ``float32[tokens, channels]``."""
     names = list(dict.fromkeys(tensors))
+    if not names:
+        return
     native = _open(model, names)
     takes = {spec.name for spec in native.get_inputs()}
     for feed in feeds():

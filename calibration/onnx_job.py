@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +37,7 @@ class Job:
         graph: The fp32 graph, which the steps change.
         products: The matrix products to quantise.
         tables: The embeddings to quantise.
+        smoothed: Operators whose outputs SmoothQuant takes on.
     """
 
     work: Work
@@ -45,22 +45,23 @@ class Job:
     graph: Graph
     products: tuple[Unit, ...]
     tables: tuple[Unit, ...]
+    smoothed: frozenset[str]
 
     @classmethod
-    def of(cls, work: Work, defaults: Mapping[str, Any]) -> Job:
+    def of(cls, work: Work, row: Row) -> Job:
         """Reads the graph and splits its units.
 
         Raises:
             InvalidConfig: Every unit stays in float.
         """
         graph = Graph(work.entry)
-        recipe = work.recipe.with_defaults(**defaults)
+        recipe = work.recipe.with_defaults(**row.defaults)
         chosen = [unit for unit in graph.units if not work.stays_float(unit.name)]
         tables = [unit for unit in chosen if unit.is_embedding and recipe.embeddings]
         products = [unit for unit in chosen if not unit.is_embedding]
         if not tables and not products:
             raise InvalidConfig(f"recipe '{work.recipe}' leaves every layer in float")
-        return cls(work, recipe, graph, tuple(products), tuple(tables))
+        return cls(work, recipe, graph, tuple(products), tuple(tables), row.smoothed)
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -74,26 +75,28 @@ class Job:
         wanted = self.recipe.reduce_range
         return self.work.target.reduce_range if wanted is None else wanted
 
-    def smooth(self, sources: Sequence[str]) -> dict[str, Channels]:
-        """Measures some tensors that the products read, and smooths them if the recipe says so.
-
-        Returns:
-            The extremes of what the products read now.
-        """
-        seen = onnx_activations.channels(self.graph.model, sources, self.work.feeds)
-        if self.recipe.smooth is None:
-            return seen
-        return onnx_smooth.smooth(self.graph, self.products, seen, self.recipe.smooth)
+    def smooth(self) -> None:
+        """Does what the recipe says of SmoothQuant, on what only that needs to know."""
+        self._smooth(onnx_smooth.sources(self.graph, self.products, self.smoothed))
 
     def ranges(self) -> dict[str, Range]:
         """The range of every tensor that the products read, after smoothing."""
-        seen = self.smooth(list(dict.fromkeys(unit.source for unit in self.products)))
+        seen = self._smooth(dict.fromkeys(unit.source for unit in self.products))
         return onnx_activations.ranges(self.graph.model, seen, self.work.feeds, self.recipe)
 
-    def quantize_tables(self) -> None:
-        """Stores the embeddings as int8."""
+    def _smooth(self, tensors: Iterable[str]) -> dict[str, Channels]:
+        """Measures tensors and smooths; gives the extremes of what stands in their place."""
+        names, alpha = list(tensors), self.recipe.smooth
+        seen = onnx_activations.channels(self.graph.model, names, self.work.feeds)
+        if alpha is None:
+            return seen
+        groups = onnx_smooth.sources(self.graph, self.products, self.smoothed)
+        return onnx_smooth.smooth(self.graph, groups, seen, alpha)
+
+    def quantize_tables(self, *, whole: bool = False) -> None:
+        """Stores the embeddings as int8; see :meth:`Graph.quantize_embedding`."""
         for unit in self.tables:
-            self.graph.quantize_embedding(unit, per_channel=self.recipe.per_channel)
+            self.graph.quantize_embedding(unit, per_channel=self.recipe.per_channel, whole=whole)
 
     def save(self, model: Any, entry: Path) -> None:
         """Writes a model without what the vendor's tool left in it beside the graph."""
@@ -103,7 +106,7 @@ class Job:
 
 
 def with_qdq(job: Job, **options: Any) -> Any:
-    """Puts Q and DQ before products and on their weights, and quantises embeddings.
+    """Puts Q and DQ before products and on their weights.
 
     Args:
         job: The job; its recipe says which ranges, and whether they have an offset.
@@ -118,7 +121,6 @@ def with_qdq(job: Job, **options: Any) -> Any:
 
     symmetric = job.recipe.symmetric
     found = {n: (np.float32(low), np.float32(high)) for n, (low, high) in job.ranges().items()}
-    job.quantize_tables()
     tool = QDQQuantizer(
         job.graph.model,
         job.recipe.per_channel,
@@ -144,9 +146,9 @@ def with_qdq(job: Job, **options: Any) -> Any:
 
 def half(job: Job, entry: Path) -> tuple[Unit, ...]:
     """Writes everything in half precision but sums, norms and softmax."""
-    for file in job.work.entry.parent.glob(f"{job.work.entry.name}*"):
-        shutil.copyfile(file, entry.with_name(file.name.replace(job.work.entry.name, entry.name)))
-    resolve(_HALF)(entry)  # by its dotted name, as every room reaches another
+    kept = [unit.node for unit in job.graph.units if unit not in job.units]
+    job.graph.save(entry)
+    resolve(_HALF)(entry, kept)  # by its dotted name, as every room reaches another
     return job.units
 
 
@@ -160,6 +162,7 @@ class Row:
         route: How it is made, in words.
         defaults: Options that are best for the backend, where the user chose nothing.
         allowed: The values that an option may have, where it may not have all.
+        smoothed: Operators whose outputs SmoothQuant takes on.
         notes: What a user should know.
     """
 
@@ -168,15 +171,12 @@ class Row:
     route: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     allowed: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    smoothed: frozenset[str] = onnx_smooth.NORMS
     notes: tuple[str, ...] = ()
 
 
-FP16 = Row(
-    run=half,
-    precision="fp16",
-    route="onnxruntime.transformers.float16",
-    allowed={"keep_float": ((),)},
-)
+#: The row of half precision, which is the same wherever the graph runs.
+FP16 = Row(run=half, precision="fp16", route="onnxruntime.transformers.float16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class Table:
         row = self._row(work.recipe)
         entry = work.folder / "model.onnx"
         with mapped(f"quantising {work.entry.name}"):
-            units = row.run(Job.of(work, row.defaults), entry)
+            units = row.run(Job.of(work, row), entry)
         return Quantized(
             entry=entry,
             precision=row.precision,
@@ -240,7 +240,7 @@ class Table:
 
 
 def _shown(value: Any) -> str:
-    return str(getattr(value, "value", value)).lower() if value != () else "empty"
+    return str(getattr(value, "value", value)).lower()
 
 
 @contextlib.contextmanager

@@ -19,39 +19,51 @@ from edge_tx.calibration.observers import Channels
 from edge_tx.calibration.onnx_graph import Graph, Unit
 from edge_tx.tensors import Array
 
-__all__ = ["factors_of", "smooth", "sources"]
+__all__ = ["NORMS", "NORMS_AND_GELU", "factors_of", "smooth", "sources"]
 
-# What makes a tensor whose channels differ by a factor of its own: a norm's last step.
-_NORMS = frozenset({"LayerNormalization", "RMSNormalization", "Mul"})
+#: Operators whose outputs are smoothed: norms, whose last step gives each channel its own size.
+NORMS = frozenset({"LayerNormalization", "RMSNormalization"})
+#: Norms, and the activation inside a feed-forward network. Its output is four times as wide and
+#: the multiplication never goes anywhere for free.
+NORMS_AND_GELU = NORMS | {"Gelu"}
+
 _SMALLEST = 1e-5
 
 
-def sources(graph: Graph, units: Sequence[Unit]) -> dict[str, list[Unit]]:
-    """Units by the tensor that they read, where that tensor can be smoothed."""
+def sources(
+    graph: Graph, units: Sequence[Unit], makers: frozenset[str] = NORMS
+) -> dict[str, list[Unit]]:
+    """Units by the tensor that they read, where that tensor is to be smoothed.
+
+    Args:
+        graph: The graph.
+        units: Those to quantise.
+        makers: Operators whose outputs are smoothed.
+    """
     found: dict[str, list[Unit]] = {}
     for unit in units:
         maker = graph.makers.get(unit.source)
-        if not unit.is_embedding and maker is not None and maker.op_type in _NORMS:
+        if maker is not None and (maker.op_type in makers or _ends_norm(graph, maker)):
             found.setdefault(unit.source, []).append(unit)
     return found
 
 
 def smooth(
-    graph: Graph, units: Sequence[Unit], seen: Mapping[str, Channels], alpha: float
+    graph: Graph, groups: Mapping[str, Sequence[Unit]], seen: Mapping[str, Channels], alpha: float
 ) -> dict[str, Channels]:
     """Smooths what units read.
 
     Args:
         graph: Changed in place.
-        units: Those to quantise.
-        seen: Extremes of what they read.
+        groups: Units by the tensor that they read, as :func:`sources` gives them.
+        seen: Extremes of all tensors that are of interest.
         alpha: 0 moves nothing, 1 everything.
 
     Returns:
-        Extremes of what they read now.
+        Extremes of the same tensors; of what is read now in place of what was smoothed.
     """
     now = dict(seen)
-    for source, group in sources(graph, units).items():
+    for source, group in groups.items():
         weights = {unit.weight: graph.weight(unit.weight) for unit in group}
         rows = np.max([np.abs(weight).max(axis=1) for weight in weights.values()], axis=0)
         factors = factors_of(seen[source].largest, rows, alpha)
@@ -74,6 +86,14 @@ def factors_of(read: Array, weights: Array, alpha: float) -> Array:
     factors = read**alpha / weights ** (1 - alpha)
     scaled: Array = (factors / np.exp(np.log(factors).mean())).astype(np.float32)
     return scaled
+
+
+def _ends_norm(graph: Graph, node: Any) -> bool:
+    """Whether it is the last step of a norm that the exporter wrote out: times a vector."""
+    return node.op_type == "Mul" and any(
+        name in graph.weights and graph.weights[name].dims and graph.weights[name].dims[-1] > 1
+        for name in node.input
+    )
 
 
 def _use(graph: Graph, group: Sequence[Unit], name: str, values: Array) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from edge_tx import backends
 from edge_tx.backends import Backend
 from edge_tx.calibration.recipe import Method, Recipe, parse
+from edge_tx.calibration.speed import Verdict
 from edge_tx.calibration.target import Target, target
 from edge_tx.errors import InvalidConfig
 
@@ -63,6 +64,14 @@ class Plan:
         if twice is not None:
             raise InvalidConfig(f"graph {twice} is asked for twice: quantise once for each")
         check_request([recipe for _, recipe in self.jobs], self.data, self.dev)
+
+    def wants(self, verdict: Verdict | None) -> bool:
+        """Whether a graph that passed its gate is to be written.
+
+        Args:
+            verdict: None where its speed cannot be measured.
+        """
+        return verdict is None or verdict.worth or self.goal == "size" or self.keep
 
 
 def check_request(recipes: Sequence[str | Recipe], data: Data | None, dev: Data | None) -> None:

@@ -18,8 +18,9 @@ from edge_tx.backends import resolve
 from edge_tx.calibration import onnx as base
 from edge_tx.calibration.onnx_graph import Unit
 from edge_tx.calibration.onnx_job import FP16, Job, Row, Table, with_qdq
+from edge_tx.calibration.onnx_smooth import NORMS_AND_GELU
 from edge_tx.calibration.quantizer import Quantized, Work
-from edge_tx.calibration.recipe import Recipe
+from edge_tx.calibration.recipe import Observer, Recipe
 from edge_tx.errors import InvalidConfig
 
 __all__ = ["PROXY", "check", "layers", "quantize"]
@@ -76,6 +77,7 @@ def quantize(work: Work) -> Quantized:
 
 
 def _static(job: Job, entry: Path) -> tuple[Unit, ...]:
+    job.quantize_tables(whole=True)  # int8 constants may only stand before a DequantizeLinear
     job.save(with_qdq(job, DedicatedQDQPair=True), entry)
     return job.units
 
@@ -87,8 +89,15 @@ _TABLE = Table(
             run=_static,
             precision="int8",
             route="onnxruntime.quantization, symmetric QDQ",
-            defaults={"symmetric": True, "smooth": 0.5, "reduce_range": False},
+            defaults={
+                "symmetric": True,
+                "reduce_range": False,
+                "observer": Observer.MSE,
+                "smooth": 0.8,
+            },
             allowed={"symmetric": (True,), "reduce_range": (False, None)},
+            # GELU's output is nearly all positive: without an offset, half of the values are lost.
+            smoothed=NORMS_AND_GELU,
         ),
         "fp16": FP16,
     },

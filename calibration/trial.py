@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,9 @@ class GraphTrial:
         evaluation: The metric.
         sample: A few inputs for ranking.
         scratch: An empty folder.
+
+    Attributes:
+        reads_data: Whether the quantizer has read calibration data.
     """
 
     def __init__(
@@ -70,12 +73,13 @@ class GraphTrial:
         self._entry = entry
         self._recipe = recipe
         self._target = target
-        self._feeds = feeds
+        self._calibration = feeds
         self._open = open_session
         self._evaluation = evaluation
         self._sample = sample
         self._scratch = scratch
         self._made = 0
+        self.reads_data = False
         self._wanted: Sequence[Array] | None = None
 
     def make(self, keep_float: frozenset[str]) -> Candidate:
@@ -107,6 +111,10 @@ class GraphTrial:
     def discard(self, candidate: Candidate) -> None:
         """Removes a graph's files."""
         shutil.rmtree(candidate.folder, ignore_errors=True)
+
+    def _feeds(self) -> Iterator[Mapping[str, Array]]:
+        self.reads_data = True  # for the manifest: the graph depends on the calibration data
+        return self._calibration()
 
     def _outputs(self, entry: Path) -> list[Array]:
         session = self._open(entry)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from edge_tx import backends, tasks
@@ -51,7 +51,8 @@ class GraphScore:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"error": None if self.error is None else str(self.error)}
+        names = ("graph", "precision", "recipe", "size_bytes", "note")
+        return {name: getattr(self, name) for name in names} | {"scores": dict(self.scores)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,33 +105,17 @@ def evaluate(
         InvalidInput: A row or a label cannot be used.
         MissingDependency: No graph can run here.
     """
-    opened = Bundle.open(bundle)
-    manifest = opened.manifest
     names = (metric,) if isinstance(metric, str) else tuple(metric)
-    wanted = [find_metric(name, manifest.task) for name in names]
-    if not wanted:
+    if not names:
         raise InvalidConfig("no metric to measure: name at least one")
+    opened = Bundle.open(bundle)
     chosen = [opened.graph(name) for name in graphs] or list(opened.graphs)
-    labelled = any(row.labelled for row in wanted)
-    examples = list(read_examples(data, manifest.task, labelled=labelled))
     config = SessionConfig(threads=threads or usable_threads())
 
     def opening(graph: Graph) -> Session:
         return backends.open_session(graph.backend, opened.entry(graph), config)
 
-    task = tasks.create(manifest.task, manifest.settings)
-    evaluations = [
-        Evaluation(
-            row,
-            examples,
-            task,
-            opened.tokenizer(),
-            manifest.settings,
-            lambda: opening(_reference(opened)),
-            options,
-        )
-        for row in wanted
-    ]
+    evaluations = _evaluations(opened, data, names, options, lambda: opening(_reference(opened)))
     rows = []
     for done, graph in enumerate(chosen):
         if progress is not None:
@@ -138,9 +123,28 @@ def evaluate(
         rows.append(_row(graph, evaluations, opening))
     if progress is not None:
         progress("", len(chosen), len(chosen))
-    if not any(row.scores for row in rows):
-        raise next(row.error for row in rows if row.error is not None)
-    return Scoreboard(len(examples), names, tuple(rows))
+    errors = [row.error for row in rows if row.error is not None]
+    if len(errors) == len(rows):
+        raise errors[0]
+    return Scoreboard(len(evaluations[0]), names, tuple(rows))
+
+
+def _evaluations(
+    bundle: Bundle,
+    data: str | os.PathLike[str] | Iterable[Any],
+    names: Sequence[str],
+    options: Mapping[str, Any] | None,
+    reference: Callable[[], Session],
+) -> list[Evaluation]:
+    manifest = bundle.manifest
+    wanted = [find_metric(name, manifest.task) for name in names]
+    labelled = any(row.labelled for row in wanted)
+    examples = list(read_examples(data, manifest.task, labelled=labelled))
+    task, tokenizer = tasks.create(manifest.task, manifest.settings), bundle.tokenizer()
+    return [
+        Evaluation(row, examples, task, tokenizer, manifest.settings, reference, options)
+        for row in wanted
+    ]
 
 
 def _reference(bundle: Bundle) -> Graph:
@@ -156,18 +160,15 @@ def _reference(bundle: Bundle) -> Graph:
     raise MissingDependency(vendor.modules[0], "comparing with the fp32 graph", vendor.install)
 
 
-def _row(graph: Graph, evaluations: Sequence[Evaluation], opening: Any) -> GraphScore:
+def _row(
+    graph: Graph, evaluations: Sequence[Evaluation], opening: Callable[[Graph], Session]
+) -> GraphScore:
     row = GraphScore(graph.name, graph.precision, graph.recipe, graph.size)
     try:
         session = opening(graph)
         try:
-            scores = {one.metric.name: one.score(session) for one in evaluations}
+            return replace(row, scores={one.metric.name: one.score(session) for one in evaluations})
         finally:
             session.close()
     except EdgeTxError as exc:
-        return GraphScore(*_identity(row), note=str(exc), error=exc)
-    return GraphScore(*_identity(row), scores=scores)
-
-
-def _identity(row: GraphScore) -> tuple[str, str, str, int]:
-    return row.graph, row.precision, row.recipe, row.size_bytes
+        return replace(row, note=str(exc), error=exc)

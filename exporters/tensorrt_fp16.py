@@ -8,6 +8,7 @@ Pow gives NaN there (NVIDIA/TensorRT#1196).
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,12 @@ FP32_OPERATORS = (
 _LARGEST = 10_000.0
 
 
-def convert(entry: Path) -> None:
+def convert(entry: Path, keep: Sequence[str] = ()) -> None:
     """Rewrites a graph in place; inputs and outputs keep their types.
 
     Args:
         entry: The ``.onnx`` file; weights in a file beside it are moved in, or written anew.
+        keep: Names of more nodes that stay in fp32.
 
     Raises:
         ExportFailed: The converter fails, or what it gives is not a valid graph.
@@ -58,7 +60,7 @@ def convert(entry: Path) -> None:
             original,
             keep_io_types=True,
             op_block_list=list(FP32_OPERATORS),
-            node_block_list=_index_arithmetic(original),
+            node_block_list=[*_index_arithmetic(original), *keep],
             max_finite_val=_LARGEST,
         )
         converted.graph.ClearField("value_info")  # some of it still says fp32

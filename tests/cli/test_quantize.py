@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from edge_tx.bundle import Bundle
+from edge_tx.bundle_writer import BundleWriter
 
 Run = Callable[..., Any]
 AWAY = ("--backend", "fake", "--target", "x86-vnni")
@@ -83,6 +84,33 @@ def test_one_failure_keeps_the_rest_and_its_exit_code(
     assert "failed: fake cannot do 'fp16'" in " ".join(done.out.split())
     with Bundle.open(path) as bundle:
         assert [graph.name for graph in bundle.graphs] == ["fake-fp32", "fake-weight_w8"]
+
+
+def test_a_graph_that_cannot_run_leaves_the_others_their_numbers(
+    fake_bundle: Run, edge_tx: Run, texts: Path
+) -> None:
+    path = fake_bundle("text-classification")
+    with Bundle.open(path) as bundle, BundleWriter(path) as writer:
+        writer.adopt(bundle)
+        entry = writer.graph_folder("onnx-int8") / "model.onnx"
+        entry.write_bytes(b"broken")
+        fp32 = bundle.graphs[0]
+        writer.add_graph(
+            name="onnx-int8",
+            backend="onnx",
+            precision="int8",
+            entry=entry,
+            inputs=fp32.inputs,
+            outputs=fp32.outputs,
+            parity=fp32.parity,
+        )
+        writer.commit_like(bundle)
+    done = edge_tx("eval", path, "--data", texts, "--metric", "agreement", "--json", "-q")
+    assert done.code == 14
+    graphs = {row["graph"]: row for row in json.loads(done.out)["graphs"]}
+    assert graphs["fake-fp32"]["scores"] == {"agreement": 1.0}
+    assert graphs["onnx-int8"]["scores"] == {}
+    assert graphs["onnx-int8"]["note"] in done.err
 
 
 @pytest.mark.parametrize(
