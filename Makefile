@@ -21,7 +21,7 @@ MINILM := $(VENV)/.minilm
 PLUGIN := examples/plugin_backend
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all plugin lint format bench images clean
+.PHONY: help setup demo test test-all test-shared plugin lint format bench images clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,9 @@ test-all: $(VENV)-tflite-runtime/.installed $(VENV)-mediapipe/.installed ## Run 
 	@EDGE_TX_TFLITE_RUNTIME_PYTHON=$(abspath $(VENV)-tflite-runtime/bin/python) \
 	EDGE_TX_MEDIAPIPE_PYTHON=$(abspath $(VENV)-mediapipe/bin/python) \
 	$(MAKE) test EXTRAS=$(EXTRAS),tensorrt-rtx
+
+test-shared: $(INSTALLED) ## Run the tests on trained models and labelled data in ../shared (half an hour)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider -m shared --timeout 1800 $(TESTS)
 
 $(VENV)-%/.installed: tests/envs/%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
