@@ -3,7 +3,8 @@
 #   PYTHON=python3.12 make test          another interpreter
 #   PIP_ARGS="--index-url URL" make test another package index, e.g. one with CPU-only torch
 #   TESTS=tests/cli make test            some of the tests
-#   EXTRAS=export,dev make test          without the other backends; their tests skip
+#   EXTRAS=export,dev make test          without the other backends, and without TensorRT-RTX,
+#                                        which is under NVIDIA's licence; their tests skip
 
 PYTHON ?= python3
 PIP_ARGS ?=
@@ -24,7 +25,7 @@ PLUGIN := examples/plugin_backend
 .PHONY: help setup demo test test-all test-shared plugin lint format bench images clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
 
 setup: $(INSTALLED) $(MINILM) ## Install edge_tx with all its tools into .venv
 
@@ -48,13 +49,13 @@ demo: $(INSTALLED) $(MINILM) ## Export, verify, run and measure all-MiniLM-L6-v2
 test: $(INSTALLED) $(MINILM) ## Run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider $(TESTS)
 
-# With NVIDIA's TensorRT-RTX, and with runtimes that do not fit beside the rest.
+# With runtimes that do not fit beside the rest.
 test-all: $(VENV)-tflite-runtime/.installed $(VENV)-mediapipe/.installed ## Run the tests that need more installed too
 	@EDGE_TX_TFLITE_RUNTIME_PYTHON=$(abspath $(VENV)-tflite-runtime/bin/python) \
 	EDGE_TX_MEDIAPIPE_PYTHON=$(abspath $(VENV)-mediapipe/bin/python) \
-	$(MAKE) test EXTRAS=$(EXTRAS),tensorrt-rtx
+	$(MAKE) test
 
-test-shared: $(INSTALLED) ## Run the tests on trained models and labelled data in ../shared (half an hour)
+test-shared: $(INSTALLED) ## Run the tests on trained models in ../shared (half an hour)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider -m shared --timeout 1800 $(TESTS)
 
 $(VENV)-%/.installed: tests/envs/%.txt
