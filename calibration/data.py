@@ -149,7 +149,7 @@ def _shares(seen: Sequence[int], wanted: int) -> list[int]:
     counts = [max(1, int(share)) for share in exact]
     by_rest = sorted(range(len(seen)), key=lambda i: (int(exact[i]) - exact[i], i))
     for index in by_rest:
-        if sum(counts) < wanted:
+        if sum(counts) < wanted and counts[index] < seen[index]:
             counts[index] += 1
     while sum(counts) > wanted:  # the ones that were given to the rare
         counts[counts.index(max(counts))] -= 1

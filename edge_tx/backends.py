@@ -125,6 +125,7 @@ class Backend:
         suffixes: Endings of a graph's entry file.
         devices: Devices it can be asked for, the default first.
         precisions: Precisions a graph of it may have.
+        exports: Those that its exporter writes; the others are made from them by quantising.
         dynamic_shapes: Whether one graph takes every batch and sequence length.
         session: ``"module:function"`` called as ``(entry: Path, config) -> Session``.
         exporter: ``"module:function"``, see :mod:`edge_tx.exporters`; empty if it has none.
@@ -156,6 +157,7 @@ class Backend:
     dynamic_shapes: bool
     session: str
     exporter: str = ""
+    exports: tuple[str, ...] = ("fp32",)
     quantizer: str = ""
     builder: str = ""
     probe: str = ""
@@ -215,6 +217,7 @@ _BUILT_IN = (
         dynamic_shapes=True,
         session="edge_tx.runtimes.openvino:open_session",
         exporter="edge_tx.exporters.openvino:export",
+        exports=("fp32", "fp16"),
         quantizer="edge_tx.calibration.openvino:quantize",
         probe="edge_tx.runtimes.probes:openvino",
         takes=("route",),
@@ -248,6 +251,7 @@ _BUILT_IN = (
         dynamic_shapes=True,
         session="edge_tx.runtimes.tensorrt:open_session",
         exporter="edge_tx.exporters.tensorrt:export",
+        exports=("fp32", "fp16"),
         quantizer="edge_tx.calibration.tensorrt:quantize",
         builder="edge_tx.runtimes.tensorrt_engines:build",
         probe="edge_tx.runtimes.probes:tensorrt",
@@ -266,6 +270,7 @@ _BUILT_IN = (
         dynamic_shapes=True,
         session="edge_tx.runtimes.tensorrt:open_rtx_session",
         exporter="edge_tx.exporters.tensorrt:export",
+        exports=("fp32", "fp16"),
         quantizer="edge_tx.calibration.tensorrt:quantize",
         builder="edge_tx.runtimes.tensorrt_engines:build",
         probe="edge_tx.runtimes.probes:tensorrt_rtx",

@@ -136,10 +136,10 @@ def _pairs(to: Sequence[str], precisions: Sequence[str]) -> Iterator[tuple[Backe
         row = find(name)
         if not row.exporter:
             raise InvalidConfig(f"backend '{row.name}' has no exporter")
-        chosen = [own] if own else [p for p in precisions or [_DEFAULT] if p in row.precisions]
+        chosen = [own] if own else [p for p in precisions or [_DEFAULT] if p in row.exports]
         for precision in chosen or precisions:
-            if precision not in row.precisions:
-                raise UnknownName(f"precision of {row.name}", precision, row.precisions)
+            if precision not in row.exports:
+                raise UnknownName(f"precision of {row.name}", precision, row.exports)
             yield row, precision
 
 

@@ -7,7 +7,6 @@ Pow gives NaN there (NVIDIA/TensorRT#1196).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,10 +52,11 @@ def convert(entry: Path, keep: Sequence[str] = ()) -> None:
     import onnx
     import onnx_ir
     from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
+    from onnxruntime.transformers.float16 import convert_float_to_float16
 
     try:
         original = onnx.load(entry)
-        converted = _converter()(
+        converted = convert_float_to_float16(
             original,
             keep_io_types=True,
             op_block_list=list(FP32_OPERATORS),
@@ -102,13 +102,3 @@ def _is_whole(elem_type: int) -> bool:
     import onnx
 
     return elem_type in (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
-
-
-def _converter() -> Any:
-    """Imports ``onnxruntime.transformers.float16`` without what it does to ``sys.path``."""
-    before = list(sys.path)
-    try:
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-    finally:
-        sys.path[:] = before
-    return convert_float_to_float16

@@ -64,7 +64,7 @@ class ExportOptions:
     """What an exporter may be told.
 
     Attributes:
-        precision: One of the backend row's precisions.
+        precision: One of those that the backend row exports.
         route: Name of a route of that exporter, or empty for the table's choice.
         opset: ONNX opset; 0 for the exporter's default.
         buckets: ``(batch, tokens)`` of each fixed shape, for backends without dynamic shapes;

@@ -146,9 +146,10 @@ def _graph_shown(graph: Graph) -> str:
     from edge_tx.packaging import status
 
     parity = graph.parity
+    where = f" in {graph.checks['parity']}" if "parity" in graph.checks else ""
     lines = (
         f"{human_bytes(graph.size)}, by {graph.route}",
-        f"proven on {parity.texts} texts in {graph.checks['parity']}: largest error "
+        f"proven on {parity.texts} texts{where}: largest error "
         f"{parity.max_abs_error:.1e}, smallest cosine {parity.min_cosine:.7f}, same answers "
         f"{parity.agreement:.1%}",
         status(graph),
