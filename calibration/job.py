@@ -114,6 +114,7 @@ class Job:
         )
         budget = Budget(self._plan.metric, self._plan.max_drop, fp32)
         passed = Gate(trial, self._units(tool.layers(entry)), budget, self._tell).run()
+        passed = self._proven(passed)
         weighed = self._weighed(passed.candidate, source, entry, opened)
         return self._decided(passed, weighed, fp32, trial.reads_data)
 
@@ -138,6 +139,10 @@ class Job:
                     f"({shown}...)"
                 )
         return [unit for unit in units if not self.recipe.keeps(unit)]
+
+    def _proven(self, passed: Passed[Candidate]) -> Passed[Candidate]:
+        made = quantizer.proven(self.row, passed.candidate.quantized)
+        return replace(passed, candidate=replace(passed.candidate, quantized=made))
 
     def _weighed(
         self, candidate: Candidate, source: Graph, entry: Path, opened: Callable[[Path], Session]

@@ -202,6 +202,21 @@ def test_units_stay_in_float_when_told(text: str, quantize: Quantize) -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["dynamic_w8", "static_w8a8", "weight_w8", "weight_w4", "fp16"])
+@pytest.mark.parametrize("unit", [TABLE, "encoder.layer.1.attention.output.dense"])
+def test_one_unit_alone_is_quantised(text: str, unit: str, quantize: Quantize) -> None:
+    made = quantize(text, frozenset(NAMES) - {unit})
+    assert made.units == (unit,)
+    small = [
+        tensor
+        for tensor in tensors(made.entry).values()
+        if tensor.dtype in (np.int8, np.uint8, np.float16)
+        and tensor.size >= 500
+        and tensor.ndim > 1
+    ]
+    assert len(small) == 1 or text == "fp16"
+
+
 def test_embeddings_stay_in_float_when_told(quantize: Quantize) -> None:
     made = quantize("dynamic_w8:embeddings=false")
     assert made.units == NAMES[1:]

@@ -110,7 +110,7 @@ def test_weights_use_all_eight_bits(made: Quantized) -> None:
 
 @pytest.mark.skipif(RTX is None, reason="pip install 'edge-tx[tensorrt-rtx]'")
 def test_nvidias_parser_and_builder_take_it(made: Quantized) -> None:
-    assert "parsed, built for" in made.tools["preflight"]
+    assert "parsed, built for" in quantizer.prove(made).tools["preflight"]
 
 
 def test_half_precision_is_near_fp32(graph: Path, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_graph_without_profiles_is_refused(graph: Path, tmp_path: Path) -> Non
         ("dynamic_w8", "range from each call"),
         ("weight_w8", "int8 activations only"),
         ("static_w8a16", "16-bit"),
-        ("static_w8a8:reduce_range=true", "its reduce_range is false or none"),
+        ("static_w8a8:reduce_range=true", "its reduce_range is false or auto"),
     ],
 )
 def test_what_it_does_not_take_is_said(text: str, message: str) -> None:
