@@ -104,6 +104,7 @@ class Job:
         trial = GraphTrial(
             tool,
             entry,
+            source.size,
             self.recipe,
             self._plan.target,
             self._material.calibration.feeds,
@@ -152,7 +153,7 @@ class Job:
         try:
             self._tell("comparing answers with fp32")
             parity = likeness(fp32, other, material.task, material.tokenizer, material.cases())
-            size = sum(file.stat().st_size for file in candidate.folder.rglob("*"))
+            size = candidate.size
             verdict = None
             if self._plan.target.is_host and other.placement().backend == self.row.name:
                 self._tell("comparing speed with fp32")
