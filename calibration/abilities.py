@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from edge_tx.calibration.recipe import OPTIONS, Recipe
@@ -14,15 +15,27 @@ __all__ = ["need", "refuse_others", "row_of"]
 _Row = TypeVar("_Row")
 
 
-def row_of(backend: str, recipe: Recipe, rows: Mapping[str, _Row]) -> _Row:
+def row_of(
+    backend: str,
+    recipe: Recipe,
+    rows: Mapping[str, _Row],
+    reasons: Mapping[str, str] = MappingProxyType({}),
+) -> _Row:
     """A backend's row of a recipe.
+
+    Args:
+        backend: Its name.
+        recipe: As the user gave it.
+        rows: By the recipes' names.
+        reasons: Why others have no row, where that helps, by the recipes' names.
 
     Raises:
         InvalidConfig: It has none; says what it has.
     """
     if recipe.name not in rows:
-        known = ", ".join(rows)
-        raise InvalidConfig(f"{backend} has no recipe '{recipe.name}'; it has {known}")
+        known, why = ", ".join(rows), reasons.get(recipe.name)
+        because = f", as {why}" if why else ""
+        raise InvalidConfig(f"{backend} has no recipe '{recipe.name}'{because}; it has {known}")
     return rows[recipe.name]
 
 

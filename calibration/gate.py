@@ -11,6 +11,11 @@ many graphs, and its effect would be the small difference of two large errors; a
 its own damage and nothing else. The metric would need the whole data set to see such differences;
 the error of the outputs sees them on a few rows.
 
+The damage is weighed against what the group is good for: a token embedding is half of a small
+model's bytes, and returning it would save the metric and lose the reason for quantising. So the
+order is that of error by bytes saved, where a group that saves less than the median counts as the
+median: a classifier of two rows is not returned first only because it is small.
+
 **Steps.** The metric is measured on all the data, so a step is expensive: the first
 :data:`SINGLES` steps return one group each, later ones twice as many each time. So a hopeless
 graph is given up after a number of steps that grows with the logarithm of its groups.
@@ -19,7 +24,8 @@ graph is given up after a number of steps that grows with the logarithm of its g
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -117,11 +123,17 @@ class Trial(Protocol[C]):
     def make(self, keep_float: frozenset[str]) -> C:
         """Quantises, with these units in float."""
 
+    def units(self, candidate: C) -> Collection[str]:
+        """Those that are quantised in it."""
+
     def score(self, candidate: C) -> float:
         """The metric, on all the data."""
 
     def error(self, candidate: C) -> float:
         """How far the outputs are from the fp32 graph's, on a small sample."""
+
+    def saved(self, candidate: C) -> int:
+        """Bytes that it is smaller than the fp32 graph."""
 
     def discard(self, candidate: C) -> None:
         """The graph is not needed any more."""
@@ -161,20 +173,19 @@ class Gate(Generic[C]):
         first = self._trial.score(candidate)
         if self._budget.holds(first):
             return Passed(candidate, first, first, (), frozenset())
+        quantised = self._trial.units(candidate)
         self._trial.discard(candidate)
-        return self._return_units(first)
+        return self._return_units([unit for unit in self._units if unit in quantised], first)
 
-    def _return_units(self, first: float) -> Passed[C]:
-        ranking = self._ranked()
+    def _return_units(self, units: Sequence[str], first: float) -> Passed[C]:
+        ranking = self._ranked(units)
         steps: list[Step] = []
         kept: frozenset[str] = frozenset()
         score = first
-        for names in _portions(list(ranking)):
+        for names in _portions(list(ranking)[:-1]):  # the last is all that is left to quantise
             before = score
             kept |= {unit for name in names for unit in ranking[name][1]}
-            if len(kept) == len(self._units):  # nothing would be quantised any more
-                break
-            self._say(f"returning {', '.join(names)} to float", len(kept), len(self._units))
+            self._say(f"returning {', '.join(names)} to float", len(kept), len(units))
             candidate = self._trial.make(kept)
             score = self._trial.score(candidate)
             errors = tuple(ranking[name][0] for name in names)
@@ -184,18 +195,21 @@ class Gate(Generic[C]):
             self._trial.discard(candidate)
         raise AccuracyGateFailed(self._failure(first, steps))
 
-    def _ranked(self) -> dict[str, tuple[float, tuple[str, ...]]]:
+    def _ranked(self, all_units: Sequence[str]) -> dict[str, tuple[float, tuple[str, ...]]]:
         """Groups by name, the most harmful first: their error when alone, and their units."""
-        groups = grouped(self._units)
-        errors = {}
+        groups = grouped(all_units)
+        errors, saved = {}, {}
         for done, (name, units) in enumerate(groups.items()):
             self._say(f"ranking {name}", done, len(groups))
-            candidate = self._trial.make(frozenset(self._units) - set(units))
+            candidate = self._trial.make(frozenset(all_units) - set(units))
             error = self._trial.error(candidate)
             # What is not even a number is the worst there is.
             errors[name] = error if math.isfinite(error) else math.inf
+            saved[name] = self._trial.saved(candidate)
             self._trial.discard(candidate)
-        order = sorted(errors, key=lambda name: -errors[name])  # stable: the graph's order in ties
+        least = max(1.0, statistics.median(saved.values())) if saved else 1.0
+        # Stable: the graph's order in ties.
+        order = sorted(errors, key=lambda name: -errors[name] / max(saved[name], least))
         return {name: (errors[name], groups[name]) for name in order}
 
     def _failure(self, first: float, steps: Sequence[Step]) -> str:

@@ -104,6 +104,7 @@ class Job:
         trial = GraphTrial(
             tool,
             entry,
+            source.size,
             self.recipe,
             self._plan.target,
             self._material.calibration.feeds,
@@ -114,6 +115,7 @@ class Job:
         )
         budget = Budget(self._plan.metric, self._plan.max_drop, fp32)
         passed = Gate(trial, self._units(tool.layers(entry)), budget, self._tell).run()
+        passed = self._proven(passed)
         weighed = self._weighed(passed.candidate, source, entry, opened)
         return self._decided(passed, weighed, fp32, trial.reads_data)
 
@@ -139,6 +141,10 @@ class Job:
                 )
         return [unit for unit in units if not self.recipe.keeps(unit)]
 
+    def _proven(self, passed: Passed[Candidate]) -> Passed[Candidate]:
+        made = quantizer.proven(self.row, passed.candidate.quantized)
+        return replace(passed, candidate=replace(passed.candidate, quantized=made))
+
     def _weighed(
         self, candidate: Candidate, source: Graph, entry: Path, opened: Callable[[Path], Session]
     ) -> _Weighed:
@@ -147,7 +153,7 @@ class Job:
         try:
             self._tell("comparing answers with fp32")
             parity = likeness(fp32, other, material.task, material.tokenizer, material.cases())
-            size = sum(file.stat().st_size for file in candidate.folder.rglob("*"))
+            size = candidate.size
             verdict = None
             if self._plan.target.is_host and other.placement().backend == self.row.name:
                 self._tell("comparing speed with fp32")

@@ -69,8 +69,8 @@ def _dynamic(job: Job, entry: Path) -> tuple[Unit, ...]:
         QuantType.QInt8,
         QuantType.QUInt8,
         None,
-        [unit.node for unit in job.products],
         [],
+        job.left_alone,
         ["MatMul"],
         {"MatMulConstBOnly": True},
     )
@@ -95,10 +95,9 @@ def _weights(job: Job, entry: Path) -> tuple[Unit, ...]:
 
     recipe = job.recipe
     job.quantize_tables()
-    mine = {unit.node for unit in job.products}
     tool = MatMulNBitsQuantizer(
         job.graph.model,
-        nodes_to_exclude=[node.name for node in job.graph.nodes if node.name not in mine],
+        nodes_to_exclude=job.left_alone,
         algo_config=DefaultWeightOnlyQuantConfig(
             block_size=recipe.block if recipe.weight_bits == 4 else WEIGHT_BLOCK,
             is_symmetric=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,11 +13,12 @@ import numpy as np
 
 from edge_tx.backends import resolve
 from edge_tx.calibration import onnx_activations, onnx_smooth
+from edge_tx.calibration.abilities import need, refuse_others, row_of
 from edge_tx.calibration.observers import Channels, Range
 from edge_tx.calibration.onnx_graph import Graph, Unit, save
 from edge_tx.calibration.quantizer import Quantized, Work
 from edge_tx.calibration.recipe import Recipe
-from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig, MissingDependency
+from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig
 from edge_tx.exporters.quiet import quiet
 
 __all__ = ["FP16", "Job", "Row", "Table", "half", "mapped", "with_qdq"]
@@ -68,6 +68,15 @@ class Job:
         """All that are quantised, in the graph's order."""
         mine = {unit.name for unit in (*self.products, *self.tables)}
         return tuple(unit for unit in self.graph.units if unit.name in mine)
+
+    @property
+    def left_alone(self) -> list[str]:
+        """Names of the operators that are not to be quantised.
+
+        Its opposite is no use to ONNX Runtime's tools: they take an empty list for all.
+        """
+        mine = {unit.node for unit in self.products}
+        return [node.name for node in self.graph.nodes if node.name not in mine]
 
     @property
     def reduce_range(self) -> bool:
@@ -128,8 +137,8 @@ def with_qdq(job: Job, **options: Any) -> Any:
         QuantType.QInt8,
         QuantType.QInt8 if symmetric else QuantType.QUInt8,
         TensorsData(CalibrationMethod.MinMax, found),
-        [unit.node for unit in job.products],
         [],
+        job.left_alone,
         ["MatMul"],
         {
             "ActivationSymmetric": symmetric,
@@ -200,14 +209,9 @@ class Table:
             InvalidConfig: It cannot; says what it can.
             MissingDependency: A package is not installed.
         """
-        row = self._row(recipe)
-        for key in sorted(recipe.given & row.allowed.keys()):
-            if getattr(recipe, key) not in row.allowed[key]:
-                choices = " or ".join(_shown(value) for value in row.allowed[key])
-                raise InvalidConfig(f"{self.backend} cannot do '{recipe}': its {key} is {choices}")
-        for module in ("onnx", "onnxruntime"):
-            if importlib.util.find_spec(module) is None:
-                raise MissingDependency(module, "quantising ONNX graphs", _INSTALL)
+        row = row_of(self.backend, recipe, self.rows, self.refused)
+        refuse_others(self.backend, recipe, row.allowed)
+        need(("onnx", "onnxruntime"), "quantising ONNX graphs", _INSTALL)
 
     def quantize(self, work: Work) -> Quantized:
         """Writes ``model.onnx`` into the work's folder.
@@ -218,7 +222,7 @@ class Table:
             ExportFailed: ONNX Runtime's tool failed.
         """
         self.check(work.recipe)
-        row = self._row(work.recipe)
+        row = self.rows[work.recipe.name]
         entry = work.folder / "model.onnx"
         with mapped(f"quantising {work.entry.name}"):
             units = row.run(Job.of(work, row), entry)
@@ -230,17 +234,6 @@ class Table:
             route=row.route,
             notes=row.notes,
         )
-
-    def _row(self, recipe: Recipe) -> Row:
-        if recipe.name in self.rows:
-            return self.rows[recipe.name]
-        why = f", as {self.refused[recipe.name]}" if recipe.name in self.refused else ""
-        known = ", ".join(self.rows)
-        raise InvalidConfig(f"{self.backend} has no recipe '{recipe.name}'{why}; it has {known}")
-
-
-def _shown(value: Any) -> str:
-    return str(getattr(value, "value", value)).lower()
 
 
 @contextlib.contextmanager

@@ -115,6 +115,20 @@ def find(row: Backend) -> Quantizer:
     return cast(Quantizer, module)
 
 
+def proven(row: Backend, made: Quantized) -> Quantized:
+    """What the vendor says of a finished graph, where the backend's module can ask it.
+
+    A module may have a function ``prove``: it takes a graph that passed its gate, adds to its
+    ``tools`` what should be known of it, and raises ExportFailed if the vendor refuses it. It is
+    called once, as it may take as long as all the rest.
+
+    Raises:
+        ExportFailed: The vendor refuses the graph.
+    """
+    prove = getattr(find(row), "prove", None)
+    return made if prove is None else cast(Quantized, prove(made))
+
+
 def runner(row: Backend) -> str:
     """Name of the backend that a quantised graph is measured in.
 

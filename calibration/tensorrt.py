@@ -23,7 +23,7 @@ from edge_tx.calibration.quantizer import Quantized, Work
 from edge_tx.calibration.recipe import Observer, Recipe
 from edge_tx.errors import InvalidConfig
 
-__all__ = ["PROXY", "check", "layers", "quantize"]
+__all__ = ["PROXY", "check", "layers", "prove", "quantize"]
 
 #: The backend that graphs are measured in: it runs the same files, without a GPU.
 PROXY = "onnx"
@@ -54,13 +54,11 @@ def layers(entry: Path) -> tuple[str, ...]:
 def quantize(work: Work) -> Quantized:
     """Writes ``model.onnx`` and ``profiles.json`` into the work's folder.
 
-    Where TensorRT-RTX is installed, its parser and builder look at the graph.
-
     Raises:
         InvalidConfig: TensorRT does not take the recipe, or there are no profiles beside the
             fp32 graph.
         MissingDependency: A package is not installed.
-        ExportFailed: The tool failed, or TensorRT's parser refuses the graph.
+        ExportFailed: The tool failed.
     """
     check(work.recipe)
     profiles = work.entry.parent / _PROFILES
@@ -71,8 +69,20 @@ def quantize(work: Work) -> Quantized:
         )
     made = _TABLE.quantize(work)
     shutil.copyfile(profiles, work.folder / _PROFILES)
+    return made
+
+
+def prove(made: Quantized) -> Quantized:
+    """Shows a finished graph to NVIDIA's parser and builder, where TensorRT-RTX is installed.
+
+    Returns:
+        The same; ``tools["preflight"]`` says how it went.
+
+    Raises:
+        ExportFailed: The parser refuses the graph; lists the nodes.
+    """
     # By its dotted name, as every room reaches another.
-    flown = resolve(_PREFLIGHT)(made.entry, work.folder / _PROFILES)
+    flown = resolve(_PREFLIGHT)(made.entry, made.entry.with_name(_PROFILES))
     return replace(made, tools={**made.tools, "preflight": flown})
 
 

@@ -38,6 +38,11 @@ class Candidate:
     folder: Path
     quantized: Quantized
 
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+
 
 class GraphTrial:
     """Makes and measures graphs of one backend and recipe; see :class:`.gate.Trial`.
@@ -45,6 +50,7 @@ class GraphTrial:
     Args:
         quantizer: The backend's.
         entry: The fp32 graph's.
+        fp32_bytes: Size of the fp32 graph.
         recipe: What to do.
         target: The device it is for.
         feeds: Calibration data.
@@ -61,6 +67,7 @@ class GraphTrial:
         self,
         quantizer: Quantizer,
         entry: Path,
+        fp32_bytes: int,
         recipe: Recipe,
         target: Target,
         feeds: Feeds,
@@ -71,6 +78,7 @@ class GraphTrial:
     ) -> None:
         self._quantizer = quantizer
         self._entry = entry
+        self._fp32_bytes = fp32_bytes
         self._recipe = recipe
         self._target = target
         self._calibration = feeds
@@ -93,6 +101,10 @@ class GraphTrial:
             raise InvalidConfig(f"'{self._recipe}' leaves the whole graph in float: quantise more")
         return Candidate(folder, quantized)
 
+    def units(self, candidate: Candidate) -> Sequence[str]:
+        """Those that are quantised in it."""
+        return candidate.quantized.units
+
     def score(self, candidate: Candidate) -> float:
         """The metric, on all the data."""
         session = self._open(candidate.quantized.entry)
@@ -107,6 +119,10 @@ class GraphTrial:
             self._wanted = self._outputs(self._entry)
         got = self._outputs(candidate.quantized.entry)
         return float(np.mean([_relative(a, b) for a, b in zip(self._wanted, got, strict=True)]))
+
+    def saved(self, candidate: Candidate) -> int:
+        """Bytes that it is smaller than the fp32 graph."""
+        return self._fp32_bytes - candidate.size
 
     def discard(self, candidate: Candidate) -> None:
         """Removes a graph's files."""

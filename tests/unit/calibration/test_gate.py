@@ -20,6 +20,7 @@ class Known:
 
     damage: Mapping[str, float]
     errors: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     base: float = 0.9
     made: list[frozenset[str]] = field(default_factory=list)
     alive: set[int] = field(default_factory=set)
@@ -30,6 +31,9 @@ class Known:
         self.alive.add(len(self.made) - 1)
         return len(self.made) - 1
 
+    def units(self, candidate: int) -> list[str]:
+        return self._quantised(candidate)
+
     def score(self, candidate: int) -> float:
         self.scored += 1
         return self.base - sum(self.damage[unit] for unit in self._quantised(candidate))
@@ -37,6 +41,9 @@ class Known:
     def error(self, candidate: int) -> float:
         errors = self.errors or self.damage
         return sum(errors[unit] for unit in self._quantised(candidate))
+
+    def saved(self, candidate: int) -> int:
+        return sum(self.sizes.get(unit, 100) for unit in self._quantised(candidate))
 
     def discard(self, candidate: int) -> None:
         self.alive.remove(candidate)
@@ -83,11 +90,27 @@ def test_the_most_harmful_units_go_first_and_no_more_than_needed() -> None:
     assert "returning b to float" in said
 
 
+def test_units_that_a_recipe_does_not_touch_are_not_tried() -> None:
+    known = Known({"a": 0.2, "b": 0.0})
+    units = ["a", "untouched", "b"]
+    passed = Gate(known, units, Budget("f1", 0.01, known.base)).run()
+    assert passed.kept == {"a"}
+    assert known.made == [frozenset(), {"b"}, {"a"}, {"a"}]
+
+
 def test_the_order_is_the_errors_even_if_they_mislead() -> None:
     known = Known({"a": 0.2, "b": 0.0, "c": 0.0}, errors={"a": 0.1, "b": 0.5, "c": 0.0})
     passed = gate(known, 0.01).run()
     assert [step.groups for step in passed.steps] == [("b",), ("a",)]
     assert [step.gained for step in passed.steps] == pytest.approx([0.0, 0.2])
+
+
+def test_what_saves_most_is_returned_last_and_what_saves_nothing_not_first() -> None:
+    damage = {"embedding": 0.05, "a": 0.03, "b": 0.02, "c": 0.01, "classifier": 0.001}
+    known = Known(damage, sizes={"embedding": 5000, "classifier": 1})
+    passed = gate(known, 0.052).run()
+    assert [step.groups for step in passed.steps] == [("a",), ("b",), ("c",)]
+    assert passed.kept == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("worst", [math.nan, math.inf])
