@@ -1,0 +1,173 @@
+"""Which weights of a matrix become zero, and what the others become to make up for it.
+
+Imports torch: reach it from inside functions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from edge_tx.errors import InvalidConfig
+
+__all__ = ["Pattern", "keep_largest", "keep_pattern", "layer_error", "prune_second_order"]
+
+_BLOCK = 128
+_DAMPING = 0.01
+
+Keep = Callable[[torch.Tensor, int], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """``n`` weights stay of every ``m`` that lie side by side in a row: 2:4, say.
+
+    Attributes:
+        n: Weights that stay.
+        m: Weights of a group.
+    """
+
+    n: int
+    m: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.n < self.m:
+            raise InvalidConfig(f"a pattern n:m keeps fewer than all and at least one, not {self}")
+
+    def __str__(self) -> str:
+        return f"{self.n}:{self.m}"
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Reads ``"2:4"``.
+
+        Raises:
+            InvalidConfig: It is not two numbers.
+        """
+        n, colon, m = text.partition(":")
+        if not (colon and n.strip().isdecimal() and m.strip().isdecimal()):
+            raise InvalidConfig(f"a pattern is written 2:4, not {text!r}")
+        return cls(int(n), int(m))
+
+
+def keep_largest(scores: torch.Tensor, zeros: int) -> torch.Tensor:
+    """A mask that is False at exactly the ``zeros`` smallest scores; the first of equal ones.
+
+    Args:
+        scores: Of any shape.
+        zeros: How many.
+
+    Returns:
+        ``bool`` of the shape of the scores.
+    """
+    mask = torch.ones(scores.numel(), dtype=torch.bool)
+    mask[torch.argsort(scores.flatten(), stable=True)[:zeros]] = False
+    return mask.reshape(scores.shape)
+
+
+def keep_pattern(scores: torch.Tensor, pattern: Pattern) -> torch.Tensor:
+    """A mask that keeps the largest scores of every group of a row.
+
+    Args:
+        scores: ``[rows, columns]``; columns a multiple of ``pattern.m``.
+        pattern: How many of how many.
+    """
+    rows, columns = scores.shape
+    groups = scores.reshape(rows, columns // pattern.m, pattern.m)
+    worst = torch.argsort(groups, dim=-1, stable=True)[..., : pattern.m - pattern.n]
+    return torch.ones_like(groups, dtype=torch.bool).scatter_(-1, worst, False).reshape_as(scores)
+
+
+def layer_error(change: torch.Tensor, gram: torch.Tensor) -> float:
+    """Squared error of a layer's outputs, summed over the inputs that the Gram matrix is of.
+
+    Args:
+        change: ``[out, in]``: what was added to the weight.
+        gram: ``[in, in]``: sum of ``x xᵀ``.
+    """
+    return float(((change @ gram) * change).sum())
+
+
+def prune_second_order(
+    weight: torch.Tensor, gram: torch.Tensor, choice: float | Pattern
+) -> torch.Tensor:
+    """Prunes a linear layer in one go by the curvature of its squared error.
+
+    Columns are gone through from left to right in blocks. Of each block the weights with the
+    smallest ``w² / [H⁻¹]ⱼⱼ`` go, and what each took with it is put on the columns to its right:
+    the Optimal Brain Surgeon with one Hessian for all rows (SparseGPT,
+    https://arxiv.org/abs/2301.00774). That order is what makes one Hessian do; with the choice
+    made, each row's own least squares over the weights it kept is solved, which can only lower
+    the error further.
+
+    Args:
+        weight: ``[out, in]``, left as it is.
+        gram: ``[in, in]``: sum of ``x xᵀ`` over the calibration inputs.
+        choice: Share of weights that become zero, or a pattern.
+
+    Returns:
+        The new weight, in the old one's dtype.
+    """
+    hessian, dead = _damped(gram.double())
+    before = weight.double().masked_fill(dead, 0)
+    mask = _greedy_mask(before.clone(), hessian, choice)
+    return _least_squares(before, hessian, mask).to(weight.dtype)
+
+
+def _damped(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The Hessian, made safe to invert, and the inputs that are always zero."""
+    hessian = gram.clone()
+    diagonal = hessian.diagonal()
+    dead = diagonal == 0
+    diagonal += _DAMPING * diagonal.mean() + dead
+    return hessian, dead
+
+
+def _greedy_mask(
+    weight: torch.Tensor, hessian: torch.Tensor, choice: float | Pattern
+) -> torch.Tensor:
+    rows, columns = weight.shape
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
+    # Row j of the upper factor is H⁻¹ of the columns from j on, all those before eliminated.
+    upper = torch.linalg.cholesky(inverse, upper=True)
+    mask = torch.ones_like(weight, dtype=torch.bool)
+    done = 0
+    for start in range(0, columns, _BLOCK):
+        stop = min(start + _BLOCK, columns)
+        scores = (weight[:, start:stop] / upper.diagonal()[start:stop]) ** 2
+        if isinstance(choice, Pattern):
+            mask[:, start:stop] = keep_pattern(scores, choice)
+        else:
+            total = round(choice * rows * stop)  # of all so far, so that the sum is exact
+            mask[:, start:stop] = keep_largest(scores, total - done)
+            done = total
+        _eliminate(weight, upper, mask, start, stop)
+    return mask
+
+
+def _eliminate(
+    weight: torch.Tensor, upper: torch.Tensor, mask: torch.Tensor, start: int, stop: int
+) -> None:
+    """Zeroes a block's pruned weights, and moves their part to the columns at their right."""
+    errors = torch.zeros_like(weight[:, start:stop])
+    for column in range(start, stop):
+        lost = weight[:, column] * ~mask[:, column] / upper[column, column]
+        weight[:, column:stop] -= torch.outer(lost, upper[column, column:stop])
+        errors[:, column - start] = lost
+    weight[:, stop:] -= errors @ upper[start:stop, stop:]
+
+
+def _least_squares(
+    weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Each row's best weights at the places it kept."""
+    solved = torch.zeros_like(weight)
+    targets = weight @ hessian
+    for row, kept in enumerate(mask):
+        places = kept.nonzero().squeeze(1)
+        factor = torch.linalg.cholesky(hessian[places][:, places])
+        goal = targets[row, places].unsqueeze(1)
+        solved[row, places] = torch.cholesky_solve(goal, factor).squeeze(1)
+    return solved
