@@ -27,7 +27,9 @@ def in_length_order(lengths: Sequence[int], batch: int, tokens: int) -> Iterator
         batch: Most rows of a batch.
         tokens: Most tokens of a batch, padding included; one row may have more.
     """
-    yield from _filled(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, batch, tokens)
+    yield from _filled(
+        sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, batch, tokens
+    )
 
 
 def epoch_batches(

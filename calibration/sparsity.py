@@ -27,7 +27,7 @@ from edge_tx.text import Tokenizer
 if TYPE_CHECKING:
     import torch
 
-    from edge_tx.calibration.sparsity_math import Pattern
+    from edge_tx.calibration.sparsity_math import Choice
 
 __all__ = ["METHODS", "SCOPES", "Matrix", "Method", "Sparsified", "sparsify"]
 
@@ -94,14 +94,14 @@ class Work:
 
     Attributes:
         traced: The model, changed in place.
-        choice: Share of zeros, or a pattern.
+        choice: How many weights go.
         tables: Whether the embedding tables are in scope, too.
         batches: ``int64[batch, seq]`` tensors of the calibration data by position.
         progress: Told what begins.
     """
 
     traced: Traced
-    choice: float | Pattern
+    choice: Choice
     tables: bool
     batches: tuple[tuple[torch.Tensor, ...], ...]
     progress: Progress
@@ -122,8 +122,8 @@ class Work:
         return {n: m for n, m in modules if isinstance(m, torch.nn.Embedding)}
 
     def fits(self, layer: torch.nn.Module) -> bool:
-        """Whether a layer's rows are made of whole groups of a pattern."""
-        return isinstance(self.choice, float) or layer.weight.shape[1] % self.choice.m == 0
+        """Whether the choice can be had in a layer."""
+        return self.choice.fits(layer.weight.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,26 +151,17 @@ def _by_size(work: Work) -> None:
 
 def _thin_by_size(work: Work, layers: Mapping[str, torch.nn.Module]) -> None:
     """The smallest weights of each matrix go."""
-    from edge_tx.calibration.sparsity_math import keep_largest, keep_pattern
-
     for layer in filter(work.fits, layers.values()):
-        scores = layer.weight.abs()
-        if isinstance(work.choice, float):
-            mask = keep_largest(scores, round(work.choice * scores.numel()))
-        else:
-            mask = keep_pattern(scores, work.choice)
-        layer.weight.mul_(mask)
+        layer.weight.mul_(work.choice.keep(layer.weight.abs()))
 
 
 def _by_size_globally(work: Work) -> None:
     """The smallest weights of all matrices together go."""
     import torch
 
-    from edge_tx.calibration.sparsity_math import keep_largest
-
     layers = list(work.matrices().values())
     scores = torch.cat([layer.weight.abs().flatten() for layer in layers])
-    mask = keep_largest(scores, round(float(str(work.choice)) * len(scores)))
+    mask = work.choice.keep(scores.unsqueeze(0)).squeeze(0)
     parts = mask.split([layer.weight.numel() for layer in layers])
     for layer, part in zip(layers, parts, strict=True):
         layer.weight.mul_(part.reshape(layer.weight.shape))
@@ -211,7 +202,7 @@ class _Plan:
     """What is asked for, checked."""
 
     method: Method
-    choice: float | Pattern
+    choice: Choice
     scope: str
     data: Data | None
     dev: Data | None
@@ -280,23 +271,21 @@ def sparsify(
 
 def _chosen(
     method: str, ratio: float, pattern: str | None, scope: str, data: Data | None
-) -> tuple[Method, float | Pattern, str]:
-    from edge_tx.calibration.sparsity_math import Pattern
+) -> tuple[Method, Choice, str]:
+    from edge_tx.calibration.sparsity_math import Pattern, Share
 
     if method not in METHODS:
         raise UnknownName("method", method, METHODS)
     if scope not in SCOPES:
         raise UnknownName("scope", scope, SCOPES)
     row = METHODS[method]
-    if not 0 < ratio < 1:
-        raise InvalidConfig(f"ratio is a share above 0 and below 1, not {ratio}")
     if pattern is not None and not row.patterns:
         raise InvalidConfig(f"method {method} keeps no pattern: use obs or l1")
     if row.needs_data and data is None:
         raise InvalidConfig(
             f"method {method} looks at real inputs: give data, or use the method l1"
         )
-    return row, float(ratio) if pattern is None else Pattern.parse(pattern), scope
+    return row, Share(ratio) if pattern is None else Pattern.parse(pattern), scope
 
 
 def _run(plan: _Plan, traced: Traced, output: str, progress: Progress) -> Sparsified:
@@ -305,8 +294,8 @@ def _run(plan: _Plan, traced: Traced, output: str, progress: Progress) -> Sparsi
     work = Work(traced, plan.choice, plan.scope == "all", _batches(plan, traced), progress)
     if not any(map(work.fits, work.matrices().values())):
         raise UnsupportedModel(
-            f"{traced.source.name} has no linear layer inside an encoder layer"
-            + (f" whose width is a multiple of {plan.choice}" if plan.choice != float else "")
+            f"{traced.source.name} has no linear layer inside an encoder layer that can be "
+            f"thinned out by {plan.choice}"
         )
     measured: Metric | None = None
     if plan.dev is not None:

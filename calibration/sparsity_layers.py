@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from edge_tx.errors import InvalidConfig, UnsupportedModel
+from edge_tx.exporters.pruned import read_shapes, write_shapes
 
 __all__ = ["drop_layers", "layers_of", "search_layers"]
 
@@ -72,7 +73,10 @@ def drop_layers(network: Any, keep: Sequence[int]) -> Any:
         for module in layer.modules():
             if hasattr(module, "layer_idx"):
                 module.layer_idx = place
+    shapes = read_shapes(config)
     config.num_hidden_layers = len(kept)
+    if shapes is not None:
+        write_shapes(config, [shapes[number] for number in chosen])
     if types is not None:  # which of ModernBERT's layers see all of the text
         config.layer_types = [types[number] for number in chosen]
     return network

@@ -5,19 +5,66 @@ Imports torch: reach it from inside functions only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from edge_tx.errors import InvalidConfig
 
-__all__ = ["Pattern", "keep_largest", "keep_pattern", "layer_error", "prune_second_order"]
+__all__ = ["Choice", "Pattern", "Share", "layer_error", "prune_second_order"]
 
 _BLOCK = 128
 _DAMPING = 0.01
 
-Keep = Callable[[torch.Tensor, int], torch.Tensor]
+
+class Choice(Protocol):
+    """How many weights of a matrix go, and by what rule."""
+
+    def keep(self, scores: torch.Tensor, start: int = 0) -> torch.Tensor:
+        """Chooses the weights that stay.
+
+        Args:
+            scores: ``[rows, columns]``, of the matrix or of a block of its columns: the smallest
+                go, the first of equal ones.
+            start: First column of the block.
+
+        Returns:
+            ``bool`` of the same shape.
+        """
+
+    def fits(self, columns: int) -> bool:
+        """Whether it can be had in a matrix with so many columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of the weights goes, wherever they lie.
+
+    Attributes:
+        ratio: Above 0 and below 1.
+    """
+
+    ratio: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < 1:
+            raise InvalidConfig(f"a share of weights is above 0 and below 1, not {self.ratio}")
+
+    def __str__(self) -> str:
+        return f"{self.ratio:g}"
+
+    def keep(self, scores: torch.Tensor, start: int = 0) -> torch.Tensor:
+        """Chooses the weights that stay: over all blocks the share is met to the weight."""
+        rows, columns = scores.shape
+        zeros = round(self.ratio * rows * (start + columns)) - round(self.ratio * rows * start)
+        mask = torch.ones(scores.numel(), dtype=torch.bool)
+        mask[torch.argsort(scores.flatten(), stable=True)[:zeros]] = False
+        return mask.reshape(scores.shape)
+
+    def fits(self, columns: int) -> bool:
+        """Always."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +73,18 @@ class Pattern:
 
     Attributes:
         n: Weights that stay.
-        m: Weights of a group.
+        m: Weights of a group, a power of two up to 32.
     """
 
     n: int
     m: int
 
     def __post_init__(self) -> None:
-        if not 0 < self.n < self.m:
-            raise InvalidConfig(f"a pattern n:m keeps fewer than all and at least one, not {self}")
+        if not 0 < self.n < self.m or self.m not in (2, 4, 8, 16, 32):
+            raise InvalidConfig(
+                f"a pattern n:m keeps n of every m weights, n below m and m one of 2, 4, 8, 16, "
+                f"32, not {self}"
+            )
 
     def __str__(self) -> str:
         return f"{self.n}:{self.m}"
@@ -44,40 +94,23 @@ class Pattern:
         """Reads ``"2:4"``.
 
         Raises:
-            InvalidConfig: It is not two numbers.
+            InvalidConfig: It is not two numbers, or not such ones.
         """
-        n, colon, m = text.partition(":")
-        if not (colon and n.strip().isdecimal() and m.strip().isdecimal()):
-            raise InvalidConfig(f"a pattern is written 2:4, not {text!r}")
+        n, _, m = text.partition(":")
+        if not (n.isdecimal() and m.isdecimal()):
+            raise InvalidConfig(f"a pattern is written like 2:4, not {text!r}")
         return cls(int(n), int(m))
 
+    def keep(self, scores: torch.Tensor, start: int = 0) -> torch.Tensor:
+        """Chooses the weights that stay of every group."""
+        groups = scores.reshape(len(scores), -1, self.m)
+        worst = torch.argsort(groups, dim=-1, stable=True)[..., : self.m - self.n]
+        mask = torch.ones_like(groups, dtype=torch.bool)
+        return mask.scatter_(-1, worst, False).reshape(scores.shape)
 
-def keep_largest(scores: torch.Tensor, zeros: int) -> torch.Tensor:
-    """A mask that is False at exactly the ``zeros`` smallest scores; the first of equal ones.
-
-    Args:
-        scores: Of any shape.
-        zeros: How many.
-
-    Returns:
-        ``bool`` of the shape of the scores.
-    """
-    mask = torch.ones(scores.numel(), dtype=torch.bool)
-    mask[torch.argsort(scores.flatten(), stable=True)[:zeros]] = False
-    return mask.reshape(scores.shape)
-
-
-def keep_pattern(scores: torch.Tensor, pattern: Pattern) -> torch.Tensor:
-    """A mask that keeps the largest scores of every group of a row.
-
-    Args:
-        scores: ``[rows, columns]``; columns a multiple of ``pattern.m``.
-        pattern: How many of how many.
-    """
-    rows, columns = scores.shape
-    groups = scores.reshape(rows, columns // pattern.m, pattern.m)
-    worst = torch.argsort(groups, dim=-1, stable=True)[..., : pattern.m - pattern.n]
-    return torch.ones_like(groups, dtype=torch.bool).scatter_(-1, worst, False).reshape_as(scores)
+    def fits(self, columns: int) -> bool:
+        """Whether rows are made of whole groups."""
+        return columns % self.m == 0
 
 
 def layer_error(change: torch.Tensor, gram: torch.Tensor) -> float:
@@ -90,9 +123,7 @@ def layer_error(change: torch.Tensor, gram: torch.Tensor) -> float:
     return float(((change @ gram) * change).sum())
 
 
-def prune_second_order(
-    weight: torch.Tensor, gram: torch.Tensor, choice: float | Pattern
-) -> torch.Tensor:
+def prune_second_order(weight: torch.Tensor, gram: torch.Tensor, choice: Choice) -> torch.Tensor:
     """Prunes a linear layer in one go by the curvature of its squared error.
 
     Columns are gone through from left to right in blocks. Of each block the weights with the
@@ -105,7 +136,7 @@ def prune_second_order(
     Args:
         weight: ``[out, in]``, left as it is.
         gram: ``[in, in]``: sum of ``x xᵀ`` over the calibration inputs.
-        choice: Share of weights that become zero, or a pattern.
+        choice: How many weights go.
 
     Returns:
         The new weight, in the old one's dtype.
@@ -125,24 +156,16 @@ def _damped(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return hessian, dead
 
 
-def _greedy_mask(
-    weight: torch.Tensor, hessian: torch.Tensor, choice: float | Pattern
-) -> torch.Tensor:
-    rows, columns = weight.shape
+def _greedy_mask(weight: torch.Tensor, hessian: torch.Tensor, choice: Choice) -> torch.Tensor:
+    columns = weight.shape[1]
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
     # Row j of the upper factor is H⁻¹ of the columns from j on, all those before eliminated.
     upper = torch.linalg.cholesky(inverse, upper=True)
     mask = torch.ones_like(weight, dtype=torch.bool)
-    done = 0
     for start in range(0, columns, _BLOCK):
         stop = min(start + _BLOCK, columns)
         scores = (weight[:, start:stop] / upper.diagonal()[start:stop]) ** 2
-        if isinstance(choice, Pattern):
-            mask[:, start:stop] = keep_pattern(scores, choice)
-        else:
-            total = round(choice * rows * stop)  # of all so far, so that the sum is exact
-            mask[:, start:stop] = keep_largest(scores, total - done)
-            done = total
+        mask[:, start:stop] = choice.keep(scores, start)
         _eliminate(weight, upper, mask, start, stop)
     return mask
 
@@ -159,9 +182,7 @@ def _eliminate(
     weight[:, stop:] -= errors @ upper[start:stop, stop:]
 
 
-def _least_squares(
-    weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor
-) -> torch.Tensor:
+def _least_squares(weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Each row's best weights at the places it kept."""
     solved = torch.zeros_like(weight)
     targets = weight @ hessian

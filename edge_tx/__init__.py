@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
     from edge_tx.calibration.flow import quantize
+    from edge_tx.calibration.sparsity import sparsify
     from edge_tx.device import DeviceInfo
     from edge_tx.errors import EdgeTxError, TruncationWarning
     from edge_tx.exporters.pipeline import export
@@ -31,6 +32,7 @@ _HOMES = {
     "load": "edge_tx.runtimes.model",
     "quantize": "edge_tx.calibration.flow",
     "same_space": "edge_tx.stamps",
+    "sparsify": "edge_tx.calibration.sparsity",
 }
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "load",
     "quantize",
     "same_space",
+    "sparsify",
 ]
 
 

@@ -45,6 +45,8 @@ ROOMS = (
         (
             CORE,
             "edge_tx.calibration",
+            "edge_tx.exporters.checkpoint",
+            "edge_tx.exporters.pruned",
             "edge_tx.exporters.quiet",
             "edge_tx.exporters.source",
             "edge_tx.exporters.traced",

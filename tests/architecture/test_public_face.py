@@ -23,6 +23,7 @@ def test_all_is_this() -> None:
         "load",
         "quantize",
         "same_space",
+        "sparsify",
     ]
 
 
