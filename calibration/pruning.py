@@ -125,6 +125,7 @@ def prune(
     say("loading the model", 0, 0)
     traced = source.load(os.fspath(model), task=task, revision=revision)
     from edge_tx.calibration.pruning_job import Job
+    from edge_tx.exporters.network import without_bars
 
     job = Job(plan, traced, say)
     best = job.run()
@@ -132,7 +133,8 @@ def prune(
     record = {key: value for key, value in done.to_dict().items() if key != "output"}
     origin = open_checkpoint(os.fspath(model), revision)
     say("writing the folder", 0, 0)
-    write_model(best.module.transformer, origin, target, {"pruning.json": record})
+    with without_bars():
+        write_model(best.module.transformer, origin, target, {"pruning.json": record})
     return done
 
 

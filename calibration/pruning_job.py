@@ -50,6 +50,9 @@ _TOKENS = 65536
 _STEP = 16
 """Neurons that go together: widths stay multiples of what a vector register holds."""
 
+_MEASURED = 256
+"""Inputs that a metric without labels is measured on, if no others are given."""
+
 _TRIALS = 4
 _WORTH = 0.97
 """A cut that leaves more than this is not worth making."""
@@ -124,7 +127,7 @@ class Job:
 
     def _drawn(self) -> Sequence[Row]:
         plan, traced = self.plan, self.traced
-        rows = calibration_set(
+        drawn = calibration_set(
             plan.data,
             traced.task,
             tasks.create(traced.task, traced.settings),
@@ -132,7 +135,10 @@ class Job:
             samples=plan.samples,
             seed=plan.seed,
             options=plan.options,
-        ).prepared.rows
+        )
+        few = min(_MEASURED, len(drawn.inputs))
+        self._sample = [drawn.inputs[i * len(drawn.inputs) // few] for i in range(few)]
+        rows = drawn.prepared.rows
         share = min(1.0, _TOKENS / sum(len(row.ids) for row in rows))
         count = max(1, round(share * len(rows)))
         return [rows[i * len(rows) // count] for i in range(count)]
@@ -150,12 +156,14 @@ class Job:
         if not plan.metric:
             return None
         metric = find_metric(plan.metric, traced.task)
-        source = plan.dev if plan.dev is not None else plan.data
-        examples: list[Example] = list(
-            read_examples(source, traced.task, labelled=metric.labelled)
-        )
         self.say("measuring the model as it is", 0, 0)
-        return evaluation(metric, examples, traced, plan.options)
+        if plan.dev is None and not metric.labelled:
+            examples = [Example((value,), None, "the data") for value in self._sample]
+        else:
+            source = plan.data if plan.dev is None else plan.dev
+            examples = list(read_examples(source, traced.task, labelled=metric.labelled))
+        gate = evaluation(metric, examples, traced, plan.options)
+        return gate
 
     # ---------------------------------------------------------------------------- the search
 
