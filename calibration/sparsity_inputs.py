@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -65,9 +64,14 @@ def gram_matrices(
         name: torch.zeros(layer.in_features, layer.in_features, dtype=torch.float64)
         for name, layer in group.linears.items()
     }
-    with torch.inference_mode(), _Watch(group.linears, sums, until) as watch:
+    tally = _Tally(sums)
+    with torch.inference_mode(), contextlib.ExitStack() as hooks:
+        for name, layer in group.linears.items():
+            hooks.callback(layer.register_forward_pre_hook(tally.adder(name)).remove)
+        if until is not None:
+            hooks.callback(until.register_forward_pre_hook(_stop).remove)
         for tensors in batches:
-            watch.real = tensors[1].bool()
+            tally.real = tensors[1].bool()
             with contextlib.suppress(_SeenEnoughError):
                 module(*tensors)
     return sums
@@ -77,34 +81,21 @@ class _SeenEnoughError(Exception):
     """Ends a forward pass whose rest is not needed."""
 
 
-class _Watch:
-    """Adds up inputs for as long as the context lasts."""
+def _stop(*_: object) -> None:
+    raise _SeenEnoughError
 
-    def __init__(
-        self,
-        layers: Mapping[str, torch.nn.Linear],
-        sums: dict[str, torch.Tensor],
-        until: torch.nn.Module | None,
-    ) -> None:
+
+class _Tally:
+    """Adds up what flows into layers."""
+
+    def __init__(self, sums: dict[str, torch.Tensor]) -> None:
         self.real = torch.empty(0)
-        self._layers = layers
         self._sums = sums
-        self._until = until
         self._last: tuple[torch.Tensor, torch.Tensor] | None = None
-        self._handles: list[Any] = []
 
-    def __enter__(self) -> _Watch:
-        for name, layer in self._layers.items():
-            self._handles.append(layer.register_forward_pre_hook(self._adder(name)))
-        if self._until is not None:
-            self._handles.append(self._until.register_forward_pre_hook(_stop))
-        return self
+    def adder(self, name: str) -> Callable[..., None]:
+        """A hook that runs before a layer."""
 
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-    def _adder(self, name: str) -> Any:
         def add(_layer: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
             self._sums[name] += self._gram(args[0])
 
@@ -117,7 +108,3 @@ class _Watch:
             rows = inner.reshape(-1, value.shape[-1])
             self._last = value, (rows.T @ rows).double()
         return self._last[1]
-
-
-def _stop(*_: object) -> None:
-    raise _SeenEnoughError

@@ -5,7 +5,8 @@ Imports torch: reach it from inside functions only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ def search_layers(
         harms = {}
         for number in kept[bound:]:
             progress(done, total)
-            with _Skipped(layers, set(range(len(layers))) - set(kept) | {number}):
+            with _skipped(layer for n, layer in enumerate(layers) if n not in kept or n == number):
                 harms[number] = harm()
             done += 1
         kept.remove(min(harms, key=lambda number: (harms[number], number)))
@@ -123,19 +124,13 @@ def _firsts(layers: torch.nn.ModuleList) -> set[int]:
     return {number for number, form in enumerate(forms) if form == forms[0]}
 
 
-class _Skipped:
-    """Layers that give what they got, for as long as the context lasts."""
-
-    def __init__(self, layers: torch.nn.ModuleList, numbers: set[int]) -> None:
-        self._layers = [layers[number] for number in sorted(numbers)]
-        self._handles: list[Any] = []
-
-    def __enter__(self) -> None:
-        self._handles = [layer.register_forward_hook(_pass_on) for layer in self._layers]
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()
+@contextlib.contextmanager
+def _skipped(layers: Iterable[torch.nn.Module]) -> Iterator[None]:
+    """Layers give what they got, for as long as the context lasts."""
+    with contextlib.ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(layer.register_forward_hook(_pass_on).remove)
+        yield
 
 
 def _pass_on(_layer: Any, args: tuple[Any, ...], output: Any) -> Any:

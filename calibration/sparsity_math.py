@@ -129,9 +129,11 @@ def prune_second_order(weight: torch.Tensor, gram: torch.Tensor, choice: Choice)
     Columns are gone through from left to right in blocks. Of each block the weights with the
     smallest ``w² / [H⁻¹]ⱼⱼ`` go, and what each took with it is put on the columns to its right:
     the Optimal Brain Surgeon with one Hessian for all rows (SparseGPT,
-    https://arxiv.org/abs/2301.00774). That order is what makes one Hessian do; with the choice
-    made, each row's own least squares over the weights it kept is solved, which can only lower
-    the error further.
+    https://arxiv.org/abs/2301.00774). The order that lets one Hessian do can cost a small matrix
+    more than it saves; where the smallest weights alone would have done less harm, they go.
+
+    Each row's own least squares over the weights it kept, on top of that, bought MiniLM 0.06
+    points of STS-B at a share of 0.7, for twice the time and the cube of the width: left out.
 
     Args:
         weight: ``[out, in]``, left as it is.
@@ -142,9 +144,11 @@ def prune_second_order(weight: torch.Tensor, gram: torch.Tensor, choice: Choice)
         The new weight, in the old one's dtype.
     """
     hessian, dead = _damped(gram.double())
-    before = weight.double().masked_fill(dead, 0)
-    mask = _greedy_mask(before.clone(), hessian, choice)
-    return _least_squares(before, hessian, mask).to(weight.dtype)
+    before = weight.double()
+    surgeon = _eliminated(before.masked_fill(dead, 0), hessian, choice)
+    by_size = before * choice.keep(before.abs())
+    best = min(surgeon, by_size, key=lambda after: layer_error(after - before, gram))
+    return best.to(weight.dtype)
 
 
 def _damped(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -156,39 +160,20 @@ def _damped(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return hessian, dead
 
 
-def _greedy_mask(weight: torch.Tensor, hessian: torch.Tensor, choice: Choice) -> torch.Tensor:
+def _eliminated(weight: torch.Tensor, hessian: torch.Tensor, choice: Choice) -> torch.Tensor:
+    """Goes through the columns; ``weight`` is changed on the way."""
     columns = weight.shape[1]
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
     # Row j of the upper factor is H⁻¹ of the columns from j on, all those before eliminated.
     upper = torch.linalg.cholesky(inverse, upper=True)
-    mask = torch.ones_like(weight, dtype=torch.bool)
     for start in range(0, columns, _BLOCK):
         stop = min(start + _BLOCK, columns)
-        scores = (weight[:, start:stop] / upper.diagonal()[start:stop]) ** 2
-        mask[:, start:stop] = choice.keep(scores, start)
-        _eliminate(weight, upper, mask, start, stop)
-    return mask
-
-
-def _eliminate(
-    weight: torch.Tensor, upper: torch.Tensor, mask: torch.Tensor, start: int, stop: int
-) -> None:
-    """Zeroes a block's pruned weights, and moves their part to the columns at their right."""
-    errors = torch.zeros_like(weight[:, start:stop])
-    for column in range(start, stop):
-        lost = weight[:, column] * ~mask[:, column] / upper[column, column]
-        weight[:, column:stop] -= torch.outer(lost, upper[column, column:stop])
-        errors[:, column - start] = lost
-    weight[:, stop:] -= errors @ upper[start:stop, stop:]
-
-
-def _least_squares(weight: torch.Tensor, hessian: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Each row's best weights at the places it kept."""
-    solved = torch.zeros_like(weight)
-    targets = weight @ hessian
-    for row, kept in enumerate(mask):
-        places = kept.nonzero().squeeze(1)
-        factor = torch.linalg.cholesky(hessian[places][:, places])
-        goal = targets[row, places].unsqueeze(1)
-        solved[row, places] = torch.cholesky_solve(goal, factor).squeeze(1)
-    return solved
+        block, factor = weight[:, start:stop], upper[start:stop, start:stop]
+        gone = ~choice.keep((block / factor.diagonal()) ** 2, start)
+        errors = torch.zeros_like(block)
+        for column in range(stop - start):
+            errors[:, column] = block[:, column] * gone[:, column] / factor[column, column]
+            block[:, column:] -= torch.outer(errors[:, column], factor[column, column:])
+        block[gone] = 0  # not left to rounding
+        weight[:, stop:] -= errors @ upper[start:stop, stop:]
+    return weight

@@ -29,6 +29,11 @@ TEXTS = [f"{a} {b} sat on the {c}." for a in ("the", "my") for b in ("cat", "dog
 FAMILIES = ("bert", "distilbert", "mpnet", "deberta-v2", "modernbert", "mobilebert", "electra")
 
 
+def score(done: Sparsified) -> float:
+    assert done.after is not None
+    return done.after
+
+
 def weights(folder: Path) -> dict[str, Any]:
     module = source.load(folder).module
     return {name: m.weight for group in linear_groups(module) for name, m in group.linears.items()}
@@ -41,7 +46,8 @@ def test_half_of_the_weights_go_and_the_folder_is_an_ordinary_one(
     model = tiny_model("bert", "text-classification")
     done = sparsify(model, tmp_path / "out", method=method, data=TEXTS, dev=TEXTS)
     assert done.sparsity == pytest.approx(0.5, abs=1e-3)
-    assert 0.3 < done.after < done.before == 1.0
+    assert done.before == 1.0
+    assert 0.3 < score(done) < 1
     found = weights(tmp_path / "out")
     zeros = sum(int((w == 0).sum()) for w in found.values())
     assert zeros == sum(m.zeros for m in done.matrices)
@@ -60,7 +66,7 @@ def test_second_order_is_nearer_to_the_model_than_size(tiny_model: Model, tmp_pa
         sparsify(model, tmp_path / method, method=method, data=TEXTS, dev=TEXTS)
         for method in ("obs", "l1")
     )
-    assert obs.after > l1.after
+    assert score(obs) > score(l1)
 
 
 def test_a_pattern_holds_in_every_matrix_that_it_fits(tiny_model: Model, tmp_path: Path) -> None:
@@ -85,7 +91,7 @@ def test_every_family_can_be_thinned_out(family: str, tiny_model: Model, tmp_pat
 def test_sentence_models_keep_their_modules(tiny_sentence_model: Model, tmp_path: Path) -> None:
     model = tiny_sentence_model(dense=16)
     done = sparsify(model, tmp_path / "out", method="l1", ratio=0.2, dev=TEXTS)
-    assert done.after > 0.8
+    assert score(done) > 0.8
     assert source.load(tmp_path / "out").source.modules == source.load(model).source.modules
 
 
@@ -136,7 +142,7 @@ def test_dropped_layers_are_gone_after_loading(
     from edge_tx.calibration.distillation_folder import new_folder, write_model
     from edge_tx.exporters.checkpoint import open_checkpoint
 
-    model = tiny_model(family, "feature-extraction", **{"num_hidden_layers": 3})
+    model = tiny_model(family, "feature-extraction", num_hidden_layers=3)
     traced = source.load(model)
     before = list(layers_of(traced.module.transformer))
     drop_layers(traced.module.transformer, [2, 0])
