@@ -5,7 +5,7 @@ Imports torch: reach it from inside functions only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -58,7 +58,7 @@ class Encoder:
         full = tuple(range(heads))
         self._heads = [s.heads for s in shapes] if shapes else [full] * len(self.layers)
 
-    def keys(self) -> list[Key]:
+    def sublayers(self) -> list[Key]:
         """All sublayers, from the first to the last."""
         return [Key(i, kind) for i in range(len(self.layers)) for kind in (ATTENTION, FFN)]
 

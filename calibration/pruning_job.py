@@ -27,7 +27,7 @@ from edge_tx.calibration.pruning_masks import damped, ranked_path, removal_path
 from edge_tx.calibration.pruning_outcome import Attempt, LayerReport, Pruned, Size
 from edge_tx.calibration.pruning_plan import Plan
 from edge_tx.calibration.pruning_search import Choice, Option, allocate, even_ffn, flops
-from edge_tx.calibration.pruning_statistics import Batch, Statistics, measure, with_bias
+from edge_tx.calibration.pruning_statistics import Batch, measure, with_bias
 from edge_tx.calibration.pruning_tuning import rebuild
 from edge_tx.calibration.speed import Pace, compare
 from edge_tx.errors import AccuracyGateFailed, InvalidConfig
@@ -162,13 +162,12 @@ class Job:
         else:
             source = plan.data if plan.dev is None else plan.dev
             examples = list(read_examples(source, traced.task, labelled=metric.labelled))
-        gate = evaluation(metric, examples, traced, plan.options)
-        return gate
+        return evaluation(metric, examples, traced, plan.options)
 
     # ---------------------------------------------------------------------------- the search
 
     def _keys(self) -> list[Key]:
-        return [key for key in self.teacher.keys() if key.layer in self._stay]
+        return [key for key in self.teacher.sublayers() if key.layer in self._stay]
 
     def _step(self, key: Key) -> int:
         return _STEP if key.kind == FFN and self.teacher.units(key) >= 2 * _STEP else 1
@@ -219,7 +218,7 @@ class Job:
 
     def _budget(self, target: float) -> float:
         """What the layers that stay may cost."""
-        every = self.teacher.keys()
+        every = self.teacher.sublayers()
         whole = sum(self._cost(key, self.teacher.units(key)) for key in every)
         if self._table is None:
             return target * whole
@@ -329,9 +328,7 @@ class Job:
             output=output,
             method=self.plan.method,
             layers=cut.kept,
-            removed_layers=tuple(
-                n for n in range(len(self.teacher.layers)) if n not in self._stay
-            ),
+            removed_layers=tuple(n for n in range(len(self.teacher.layers)) if n not in self._stay),
             before=self._size(self.teacher, self.traced.module),
             after=self._size(student, cut.module),
             plain=not hasattr(record, KEY),
@@ -347,8 +344,9 @@ class Job:
     def _size(self, encoder: Encoder, module: torch.nn.Module) -> Size:
         weights = sum(weight.numel() for weight in module.parameters())
         own = sum(weight.numel() for weight in encoder.layers.parameters())
-        operations = sum(self._flops(encoder, key, encoder.units(key)) for key in encoder.keys())
-        return Size(weights, own, operations * self.plan.seq, 4 * weights)
+        keys = encoder.sublayers()
+        each = sum(self._flops(encoder, key, encoder.units(key)) for key in keys)
+        return Size(weights, own, each * self.plan.seq, 4 * weights)
 
     def _paces(self, backend: Backend, cut: Cut) -> tuple[Pace, ...]:
         self.say(f"timing both models on {backend.title}", 0, 0)

@@ -3,6 +3,8 @@
 Models of one layer are exported with fewer and fewer heads, and with fewer and fewer neurons, and
 timed in turns. What the table says between two sizes is on the line between them, and a smaller
 size never costs more than a larger one: where nothing is saved, nothing is worth removing.
+
+Imports torch: reach it from inside functions only.
 """
 
 from __future__ import annotations
@@ -15,20 +17,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
 from edge_tx.backends import Backend, Session, SessionConfig, open_session, resolve
+from edge_tx.calibration.pruning_encoder import ATTENTION, FFN, Encoder, Key
 from edge_tx.exporters.traced import Exported, ExportOptions, Traced
 from edge_tx.tensors import Array
 
-if TYPE_CHECKING:
-    from edge_tx.calibration.pruning_encoder import Encoder
-
 __all__ = ["LatencyTable", "export_graph", "latency_table"]
 
-_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SHARES = (0.0, 1 / 3, 2 / 3)
 _ROUNDS = 15
 _WARM = 3
 _MULTIPLE = 16
@@ -59,9 +59,7 @@ class LatencyTable:
         return float(np.interp(units, counts, times))
 
 
-def latency_table(
-    traced: Traced, backend: Backend, seq: int, threads: int
-) -> LatencyTable:
+def latency_table(traced: Traced, backend: Backend, seq: int, threads: int) -> LatencyTable:
     """Measures a model's layers.
 
     Args:
@@ -74,24 +72,25 @@ def latency_table(
         ExportFailed: The backend's exporter failed.
         SessionFailed: Its runtime failed.
     """
+    whole = Encoder(traced.module.transformer)
+    sizes = list(_sizes(whole))
+    models = [traced, *(_one_layer(traced, kind, units) for kind, units in sizes)]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        sizes = list(_sizes(traced))
-        graphs = [traced, *(model for _, _, model in sizes)]
         sessions = []
-        for number, model in enumerate(graphs):
+        for number, model in enumerate(models):
             place = Path(folder) / str(number)
             place.mkdir()
             entry = export_graph(model, backend, place).entry
             session = open_session(backend.name, entry, SessionConfig(threads=threads))
             stack.callback(session.close)
             sessions.append(session)
-        total, *times = _in_turns(sessions, _feeds(sessions[0], seq))
+        total, full, *times = _in_turns(sessions, _feeds(sessions[0], seq))
     points = {}
-    for kind in ("attention", "ffn"):
-        mine = sorted((u, t) for (k, u, _), t in zip(sizes, times, strict=True) if k == kind)
-        points[kind] = _rising(mine)
-    layers = _count(traced)
-    layer = (total - max(times)) / (layers - 1) if layers > 1 else total
+    for kind in (ATTENTION, FFN):
+        mine = [(u, t) for (k, u), t in zip(sizes[1:], times, strict=True) if k == kind]
+        points[kind] = _rising([*mine, (_most(whole, kind), full)])
+    layers = len(whole.layers)
+    layer = (total - full) / (layers - 1) if layers > 1 else total
     return LatencyTable(backend.name, seq, total, max(layer, 0.0), points)
 
 
@@ -100,34 +99,26 @@ def export_graph(traced: Traced, backend: Backend, folder: Path) -> Exported:
     return cast(Exported, resolve(backend.exporter)(traced, folder, ExportOptions()))
 
 
-def _sizes(traced: Traced) -> Iterator[tuple[str, int, Traced]]:
-    """Kind of what is smaller, number of units, and a model of one layer of that size."""
-    from edge_tx.calibration.pruning_encoder import ATTENTION, FFN, Encoder, Key
-
-    whole = Encoder(traced.module.transformer)
-    for kind in (ATTENTION, FFN):
-        most = max(whole.units(Key(i, kind)) for i in range(len(whole.layers)))
-        unit = 1 if kind == ATTENTION else min(_MULTIPLE, most)
-        for units in sorted({max(unit, round(most * s / unit) * unit) for s in _SHARES}):
-            module = copy.deepcopy(traced.module)
-            encoder = Encoder(module.transformer)
-            encoder.keep_layers([_largest(whole, kind)])
-            encoder.keep(Key(0, kind), range(min(units, most)))
-            yield kind, min(units, most), replace(traced, module=module)
+def _sizes(whole: Encoder) -> Iterator[tuple[str, int]]:
+    """The full layer, then with how many heads or neurons it is measured."""
+    yield ATTENTION, _most(whole, ATTENTION)
+    for kind, unit in ((ATTENTION, 1), (FFN, _MULTIPLE)):
+        most = _most(whole, kind)
+        counts = {max(unit, round(most * share / unit) * unit) for share in _SHARES}
+        yield from ((kind, count) for count in sorted(counts) if count < most)
 
 
-def _count(traced: Traced) -> int:
-    from edge_tx.calibration.pruning_encoder import Encoder
+def _one_layer(traced: Traced, kind: str, units: int) -> Traced:
+    """The model with its first layer alone, which has so many heads or neurons."""
+    module = copy.deepcopy(traced.module)
+    encoder = Encoder(module.transformer)
+    encoder.keep_layers([0])
+    encoder.keep(Key(0, kind), range(units))
+    return replace(traced, module=module)
 
-    return len(Encoder(traced.module.transformer).layers)
 
-
-def _largest(encoder: Encoder, kind: str) -> int:
-    from edge_tx.calibration.pruning_encoder import Key
-
-    if encoder.layout.first_differs:
-        return 0
-    return max(range(len(encoder.layers)), key=lambda i: encoder.units(Key(i, kind)))
+def _most(encoder: Encoder, kind: str) -> int:
+    return encoder.units(Key(0, kind))
 
 
 def _feeds(session: Session, seq: int) -> Mapping[str, Array]:

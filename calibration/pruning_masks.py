@@ -103,13 +103,16 @@ class _Surgeon:
         return int(self._alive.sum())
 
     def cheapest(self, count: int) -> list[int]:
-        units = len(self._alive)
-        inner = units * self._size
-        blocks = self._inverse[:inner, :inner].view(units, self._size, units, self._size)
-        own = blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # [units, size, size]
-        columns = self._weights[:, :inner].T.reshape(units, self._size, -1)
-        # Gone units are identity blocks of no weight: they can be solved, and are masked.
-        costs = (torch.linalg.solve(own, columns) * columns).sum(dim=(1, 2))
+        units, size = len(self._alive), self._size
+        inner = units * size
+        if size == 1:
+            costs = self._weights[:, :inner].square().sum(0) / self._inverse.diagonal()[:inner]
+        else:
+            blocks = self._inverse[:inner, :inner].view(units, size, units, size)
+            own = blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # [units, size, size]
+            columns = self._weights[:, :inner].T.reshape(units, size, -1)
+            # Gone units are identity blocks of no weight: they can be solved, and are masked.
+            costs = (torch.linalg.solve(own, columns) * columns).sum(dim=(1, 2))
         costs = costs.masked_fill(~self._alive, torch.inf)
         chosen: list[int] = costs.topk(count, largest=False).indices.tolist()
         return chosen

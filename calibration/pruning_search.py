@@ -7,7 +7,7 @@ every sublayer chooses for itself; what is left of the budget is then spent wher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -136,7 +136,3 @@ def _moves(
         if cost <= left and (gain > 0 or cost < 0):
             found.append((gain / max(cost, 1e-30), cost, key, fewer))
     return found
-
-
-Price = Callable[["Key", int], float]
-"""``(sublayer, units) -> what it costs to run``."""

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from edge_tx.calibration.pruning_encoder import Encoder, Key
 from edge_tx.calibration.pruning_targets import cotangents
 from edge_tx.exporters.traced import Traced
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Batch", "Sensitivity", "Statistics", "extended", "measure", "with_bias"]
 
@@ -97,7 +100,7 @@ def measure(
         seed: Of the random signs.
         advance: Told how many batches are done.
     """
-    found = {key: _empty(encoder, key) for key in encoder.keys()}
+    found = {key: _empty(encoder, key) for key in encoder.sublayers()}
     generator = torch.Generator().manual_seed(seed)
     for done, batch in enumerate(batches):
         with torch.enable_grad(), _Tap(encoder, batch) as tap:
@@ -163,12 +166,12 @@ class _Tap:
         self._batch = batch
         self._handles: list[Any] = []
 
-    def __enter__(self) -> _Tap:
+    def __enter__(self) -> Self:
         self._batch.calls.clear()
         for layer in self._encoder.layers:
             hook = layer.register_forward_pre_hook(self._enter_layer, with_kwargs=True)
             self._handles.append(hook)
-        for key in self._encoder.keys():
+        for key in self._encoder.sublayers():
             hook = self._encoder.output(key).register_forward_hook(self._at(key))
             self._handles.append(hook)
         return self

@@ -15,12 +15,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from edge_tx.calibration.pruning_encoder import ATTENTION, FFN, Encoder, Key
 from edge_tx.calibration.pruning_statistics import Batch, extended, with_bias
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Choose", "rebuild"]
 
@@ -103,9 +106,9 @@ class _Stream:
 
     def seen(self, student: Encoder, key: Key) -> tuple[torch.Tensor, torch.Tensor]:
         """A sublayer's features in the pruned model, and the residual stream before it."""
-        with _Probe(student, key.layer, until=key.kind) as probe:
-            with contextlib.suppress(_SeenEnoughError):
-                _run(student, key.layer, self._after, self.batch)
+        probe = _Probe(student, key.layer, until=key.kind)
+        with probe, contextlib.suppress(_SeenEnoughError):
+            _run(student, key.layer, self._after, self.batch)
         residual = probe.residual(key.kind, self._after)
         return probe.features[key.kind][self.mask], residual[self.mask]
 
@@ -192,7 +195,7 @@ class _Probe:
         assert self._middle is not None  # noqa: S101 - the layer has run
         return self._middle
 
-    def __enter__(self) -> _Probe:
+    def __enter__(self) -> Self:
         self._handles = list(self._hooks())
         return self
 

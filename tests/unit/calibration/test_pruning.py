@@ -123,7 +123,7 @@ def test_plain_loads_in_transformers(tiny_model: Any, texts: list[str], tmp_path
     import transformers
 
     folder = tiny_model("bert", "text-classification")
-    done = prune(folder, tmp_path / "out", data=texts, target_flops=0.8, plain=True)
+    done = prune(folder, tmp_path / "out", data=texts, target_flops=0.7, plain=True, seq=8)
     assert done.plain
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
     assert plain.config.intermediate_size == 16
@@ -249,9 +249,7 @@ def test_a_family_that_shares_its_layers_says_so(
 
 
 @pytest.mark.parametrize("family", ["bert", "mpnet", "deberta-v2", "modernbert"])
-def test_onnx_has_parity(
-    tiny_model: Any, texts: list[str], tmp_path: Path, family: str
-) -> None:
+def test_onnx_has_parity(tiny_model: Any, texts: list[str], tmp_path: Path, family: str) -> None:
     pytest.importorskip("onnxruntime")
     _exports(tiny_model(family, "text-classification"), texts, tmp_path, "onnx")
 
@@ -280,7 +278,7 @@ def _exports(folder: Path, texts: list[str], tmp_path: Path, backend: str) -> No
 @pytest.fixture
 def wide(tiny_model: Any) -> Callable[[], Path]:
     """A model whose layers take long enough to be timed."""
-    sizes = {"hidden_size": 128, "intermediate_size": 1024, "num_attention_heads": 4}
+    sizes = {"hidden_size": 128, "intermediate_size": 1024, "num_attention_heads": 2}
     return lambda: tiny_model("bert", "text-classification", **sizes)
 
 
@@ -310,5 +308,4 @@ def test_the_real_model_holds_at_six_tenths(shared_dir: Path, tmp_path: Path) ->
     )
     assert done.score_before == pytest.approx(0.8933, abs=0.001)
     assert done.score_after is not None
-    assert done.score_after > done.score_before - 0.02
-
+    assert done.score_after > 0.8933 - 0.02

@@ -41,7 +41,7 @@ def test_removing_is_masking(tiny_model: Any, tmp_path: Path, family: str) -> No
     from edge_tx.calibration.pruning_encoder import ATTENTION, FFN, Encoder, Key
     from edge_tx.exporters import source
 
-    traced, encoder = encoder_of(tiny_model(family, "text-classification"))
+    traced, _ = encoder_of(tiny_model(family, "text-classification"))
     feeds = batch(traced)
     whole = traced.module(*feeds)[0]
     masked, cut = copy.deepcopy(traced.module), copy.deepcopy(traced.module)
@@ -125,7 +125,7 @@ def test_plain_transformers_refuses_what_differs(tiny_model: Any, tmp_path: Path
     encoder.keep(Key(0, ATTENTION), [1])
     encoder.record()
     traced.module.transformer.save_pretrained(tmp_path)
-    with pytest.raises(RuntimeError, match="size mismatch|mismatch"):
+    with pytest.raises(RuntimeError, match="mismatch"):
         transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path)
 
 
@@ -175,6 +175,6 @@ def test_a_damaged_record_is_one_line(tiny_model: Any, tmp_path: Path, record: o
     shutil.copytree(tiny_model("bert", "text-classification"), folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "edge_tx_pruning": record}))
-    with pytest.raises(UnsupportedModel, match="edge_tx_pruning in config.json") as caught:
+    with pytest.raises(UnsupportedModel, match=r"edge_tx_pruning in config\.json") as caught:
         source.load(folder)
     assert "\n" not in str(caught.value)

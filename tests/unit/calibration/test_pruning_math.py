@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from edge_tx.calibration.pruning_search import Option, allocate, even_ffn, flops
 from edge_tx.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from edge_tx.calibration.pruning_encoder import Key
 
 torch = pytest.importorskip("torch")
 
@@ -37,7 +41,9 @@ def test_a_removal_costs_what_the_best_fit_without_it_loses(size: int, step: int
         assert path.errors[groups - 1] == pytest.approx(least, rel=2e-3)
 
 
-def _least_squares_loss(moments, weights, gradients, gone, size):  # type: ignore[no-untyped-def]
+def _least_squares_loss(
+    moments: Any, weights: Any, gradients: Any, gone: list[int], size: int
+) -> float:
     kept = [c for c in range(len(moments)) if c // size not in gone or c == len(moments) - 1]
     fitted = torch.linalg.solve(moments[kept][:, kept], moments[kept] @ weights.T).T
     change = weights.clone()
@@ -100,15 +106,15 @@ def test_padding_has_no_cotangent() -> None:
 KINDS = ("attention", "ffn")
 
 
-def options(seed: int, groups: int = 4) -> dict[tuple[int, str], Option]:
+def options(seed: int, groups: int = 4) -> dict[Key, Option]:
     from edge_tx.calibration.pruning_encoder import Key
 
     rng = np.random.default_rng(seed)
     found = {}
     for key in (Key(layer, kind) for layer in range(2) for kind in KINDS):
         rising = np.concatenate([[0.0], np.sort(rng.exponential(size=groups)).cumsum()])
-        found[key] = Option(rising, np.arange(groups + 1, 0, -1) * rng.uniform(1, 3))
-    return found  # type: ignore[return-value]
+        found[key] = Option(rising, np.arange(groups + 1.0, 0, -1) * rng.uniform(1, 3))
+    return found
 
 
 @settings(max_examples=40, deadline=None)
@@ -140,17 +146,17 @@ def test_nothing_goes_where_nothing_is_saved() -> None:
 
 def test_an_impossible_budget_says_how_far_it_can_go() -> None:
     with pytest.raises(InvalidConfig, match=r"out of reach.*still cost 20%"):
-        allocate(options(1), 0.1)  # type: ignore[arg-type]
+        allocate(options(1), 0.1)
 
 
 def test_one_width_for_all() -> None:
     rows = options(2)
     whole = sum(float(option.costs[0]) for option in rows.values())
-    choice = even_ffn(rows, 0.8 * whole)  # type: ignore[arg-type]
+    choice = even_ffn(rows, 0.8 * whole)
     assert {gone for key, gone in choice.items() if key[1] == "attention"} == {0}
     assert len({gone for key, gone in choice.items() if key[1] == "ffn"}) == 1
     with pytest.raises(InvalidConfig, match="all heads in place"):
-        even_ffn(rows, 0.1 * whole)  # type: ignore[arg-type]
+        even_ffn(rows, 0.1 * whole)
 
 
 def test_operations_of_a_bert_layer() -> None:
