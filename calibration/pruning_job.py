@@ -116,8 +116,9 @@ class Job:
         if plan.target_latency is not None and plan.backend is not None:
             self.say(f"timing layers on {plan.backend.title}", 0, 0)
             self._table = latency_table(self.traced, plan.backend, plan.seq, plan.threads)
+        self.say("looking at what flows through", 0, 0)
         self._batches = self._batched()
-        statistics = measure(self.traced, self.teacher, self._batches, plan.seed, self._advance)
+        statistics = measure(self.traced, self.teacher, self._batches, plan.seed)
         self._statistics = statistics
         self._paths = {key: self._path(key) for key in self._keys()}
         self._options = {key: self._option(key) for key in self._keys()}
@@ -236,6 +237,7 @@ class Job:
 
     def _attempt(self, target: float | None) -> Cut:
         choice = self._choice(target)
+        self.say("fitting what is left" + (f" at {target:.0%}" if target else ""), 0, 0)
         module = copy.deepcopy(self.traced.module)
         student = Encoder(module.transformer)
         gone = [n for n in range(len(student.layers)) if n not in self._stay]
@@ -245,7 +247,7 @@ class Job:
             kept[key] = self._survivors(key, choice[key], moments, weights)
             return kept[key]
 
-        rebuild(self.teacher, student, self._batches, choose, gone, self._advance_layers)
+        rebuild(self.teacher, student, self._batches, choose, gone)
         report = self._report(student, gone)
         if gone:
             student.keep_layers(self._stay)
@@ -364,9 +366,3 @@ class Job:
                 closing(open_session(backend.name, entries[1], config)) as after,
             ):
                 return compare(before, after, self._rows, policy.inputs, policy.max_length)
-
-    def _advance(self, done: int) -> None:
-        self.say("looking at what flows through", done, len(self._batches))
-
-    def _advance_layers(self, done: int) -> None:
-        self.say("fitting layers", done, len(self.teacher.layers))

@@ -89,7 +89,6 @@ def measure(
     encoder: Encoder,
     batches: Sequence[Batch],
     seed: int,
-    advance: Callable[[int], None] = lambda done: None,
 ) -> Statistics:
     """Runs every batch forwards and backwards once; fills in the batches' own fields.
 
@@ -98,11 +97,10 @@ def measure(
         encoder: Its layers.
         batches: Of real rows.
         seed: Of the random signs.
-        advance: Told how many batches are done.
     """
     found = {key: _empty(encoder, key) for key in encoder.sublayers()}
     generator = torch.Generator().manual_seed(seed)
-    for done, batch in enumerate(batches):
+    for batch in batches:
         with torch.enable_grad(), _Tap(encoder, batch) as tap:
             outputs = traced.module(*batch.tensors)
             seeds = cotangents(outputs, batch.mask, traced.task, traced.settings, generator)
@@ -111,7 +109,6 @@ def measure(
         half = len(found)
         for key, out, feature in zip(found, gradients[:half], gradients[half:], strict=True):
             _add(found[key], encoder, key, batch, tap.features[key].detach(), out, feature)
-        advance(done + 1)
     return found
 
 

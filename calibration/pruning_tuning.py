@@ -39,7 +39,6 @@ def rebuild(
     batches: Sequence[Batch],
     choose: Choose,
     gone: Collection[int] = (),
-    advance: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Cuts the student sublayer by sublayer and fits what is left.
 
@@ -51,7 +50,6 @@ def rebuild(
         batches: As :func:`~edge_tx.calibration.pruning_statistics.measure` left them.
         choose: Says what stays.
         gone: Numbers of layers that the student will not have; the next one makes up for them.
-        advance: Told how many layers are done.
     """
     streams = [_Stream(batch) for batch in batches]
     exact = True
@@ -64,7 +62,6 @@ def rebuild(
             for stream, want in zip(streams, wanted, strict=True):
                 stream.step(None if number in gone else student, number, want)
             exact = exact and number not in gone
-            advance(number + 1)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
     from edge_tx.calibration.flow import quantize
+    from edge_tx.calibration.pruning import prune
     from edge_tx.calibration.sparsity import sparsify
     from edge_tx.device import DeviceInfo
     from edge_tx.errors import EdgeTxError, TruncationWarning
@@ -30,6 +31,7 @@ _HOMES = {
     "evaluate": "edge_tx.scoreboard",
     "export": "edge_tx.exporters.pipeline",
     "load": "edge_tx.runtimes.model",
+    "prune": "edge_tx.calibration.pruning",
     "quantize": "edge_tx.calibration.flow",
     "same_space": "edge_tx.stamps",
     "sparsify": "edge_tx.calibration.sparsity",
@@ -46,6 +48,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "prune",
     "quantize",
     "same_space",
     "sparsify",

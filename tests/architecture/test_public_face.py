@@ -21,6 +21,7 @@ def test_all_is_this() -> None:
         "evaluate",
         "export",
         "load",
+        "prune",
         "quantize",
         "same_space",
         "sparsify",
