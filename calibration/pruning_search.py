@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "Option", "allocate", "even_ffn", "flops"]
 
+_ROUNDING = 1e-9
 _PRICES = np.logspace(-30, 30, 601)
 
 
@@ -69,6 +70,7 @@ def allocate(options: Mapping[Key, Option], budget: float) -> Choice:
     Raises:
         InvalidConfig: Even the least that may be left costs more.
     """
+    budget *= 1 + _ROUNDING
     least = {key: int(option.costs.argmin()) for key, option in options.items()}
     if _cost(options, least) > budget:
         share = _cost(options, least) / _cost(options, dict.fromkeys(options, 0))
@@ -91,6 +93,7 @@ def even_ffn(options: Mapping[Key, Option], budget: float) -> Choice:
     Raises:
         InvalidConfig: The FFNs alone cannot bring the cost down so far.
     """
+    budget *= 1 + _ROUNDING
     groups = min(len(option.costs) for key, option in options.items() if key.kind == "ffn")
     for gone in range(groups):
         choice = {key: gone if key.kind == "ffn" else 0 for key in options}
