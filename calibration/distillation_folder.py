@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -61,12 +62,25 @@ def write_model(
             target = new / source.relative_to(origin.folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-        with quiet():
+        with quiet(), _without_bars():
             network.save_pretrained(new / origin.transformer.relative_to(origin.folder))
         for name, record in records.items():
             (new / name).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         swap.sync_tree(new)
         swap.publish(new, output, work)
+
+
+@contextlib.contextmanager
+def _without_bars() -> Iterator[None]:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _companions(origin: Checkpoint) -> Iterator[Path]:
@@ -78,4 +92,3 @@ def _companions(origin: Checkpoint) -> Iterator[Path]:
         folder = origin.folder / row.path
         if folder not in folders:
             yield from (path for path in folder.rglob("*") if path.is_file())
-            # An empty folder is what sentence-transformers keeps a Normalize in.
