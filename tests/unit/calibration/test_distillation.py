@@ -91,6 +91,7 @@ def test_labels_can_be_learned_from(tiny_model: Model, tmp_path: Path) -> None:
         "layers=2",
         tmp_path / "a",
         data=rows,
+        dev=rows,
         training=training,
         metric="accuracy",
         threads=1,
