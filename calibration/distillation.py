@@ -93,6 +93,7 @@ def distill(
     metric: str = "",
     training: Training | None = None,
     task: str | None = None,
+    revision: str | None = None,
     max_length: int | None = None,
     work: str | os.PathLike[str] | None = None,
     threads: int | None = None,
@@ -116,6 +117,7 @@ def distill(
         metric: Name of a metric; if empty, likeness to the teacher's answers.
         training: How; see there for the defaults.
         task: Name of the task; inferred from the teacher if not given.
+        revision: Branch, tag or commit of the teacher's hub repository.
         max_length: Most tokens of a row in training; the teacher's own limit if not given.
         work: Keeps the run's state and the teacher's answers, and is kept; if not given, a
             folder beside the output that is removed at the end.
@@ -141,7 +143,7 @@ def distill(
     asked = training or Training()
     target, say = new_folder(output), progress or _say_nothing
     say("loading the teacher", 0, 0)
-    large = source.load(os.fspath(teacher), task=task, max_length=max_length)
+    large = source.load(os.fspath(teacher), task=task, revision=revision, max_length=max_length)
     material = _material(data, dev, metric, large, asked, dict(options or {}))
     small = make_student(
         recipe, large, material.rows, dict(options or {}), _named(say, "looking for layers")
@@ -154,7 +156,11 @@ def distill(
         done = _train(asked, large, small, material, folder, say)
     record = {"training": asked.to_dict(), "teacher": asdict(large.source)}
     record |= {name: value for name, value in done.to_dict().items() if name != "output"}
-    origin = open_checkpoint(recipe.folder or os.fspath(teacher))
+    origin = (
+        open_checkpoint(recipe.folder)
+        if recipe.folder
+        else open_checkpoint(os.fspath(teacher), revision)
+    )
     write_model(small.module.transformer, origin, target, {_RECORD: record})
     if work is None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,11 +16,12 @@ from edge_tx import tasks
 from edge_tx.calibration.data import calibration_set
 from edge_tx.calibration.plan import Data
 from edge_tx.errors import InvalidConfig, UnknownName, UnsupportedModel
+from edge_tx.evaluation import Evaluation
 from edge_tx.examples import read_examples
 from edge_tx.exporters import source
 from edge_tx.exporters.checkpoint import open_checkpoint
 from edge_tx.exporters.traced import Traced
-from edge_tx.metric_table import Metric, find_metric
+from edge_tx.metric_table import find_metric
 from edge_tx.text import Tokenizer
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = ["METHODS", "SCOPES", "Matrix", "Method", "Sparsified", "sparsify"]
 
 _BATCH = 32
 _TOKENS = 4096
+_MOVEMENT_RATE = 5e-5
 _RECORD = "sparsity.json"
 
 
@@ -95,23 +97,26 @@ class Work:
         traced: The model, changed in place.
         choice: How many weights go.
         tables: Whether the embedding tables are in scope, too.
-        batches: ``int64[batch, seq]`` tensors of the calibration data by position.
+        plan: What is asked for.
         progress: Told what begins.
     """
 
     traced: Traced
     choice: Choice
     tables: bool
-    batches: tuple[tuple[torch.Tensor, ...], ...]
+    plan: Plan
     progress: Progress
 
     def matrices(self) -> dict[str, torch.nn.Module]:
         """The modules in scope whose ``weight`` is to be thinned out."""
+        return {**self.embeddings(), **self.linears()}
+
+    def linears(self) -> dict[str, torch.nn.Linear]:
+        """The linear layers of the encoder."""
         from edge_tx.calibration.sparsity_inputs import linear_groups
 
         groups = linear_groups(self.traced.module)
-        found = {name: layer for group in groups for name, layer in group.linears.items()}
-        return {**self.embeddings(), **found}
+        return {name: layer for group in groups for name, layer in group.linears.items()}
 
     def embeddings(self) -> dict[str, torch.nn.Module]:
         """The embedding tables, if they are in scope."""
@@ -172,14 +177,34 @@ def _second_order(work: Work) -> None:
     from edge_tx.calibration.sparsity_math import prune_second_order
 
     _thin_by_size(work, work.embeddings())  # a table's Hessian is diagonal: nothing to make up
+    batches = _batches(work.plan, work.traced)
     groups = linear_groups(work.traced.module)
     for number, group in enumerate(groups):
         work.progress("thinning out layers", number, len(groups))
         until = groups[number + 1].block if number + 1 < len(groups) else None
-        grams = gram_matrices(work.traced.module, group, work.batches, until)
+        grams = gram_matrices(work.traced.module, group, batches, until)
         for name, layer in group.linears.items():
             if work.fits(layer):
                 layer.weight.copy_(prune_second_order(layer.weight, grams[name], work.choice))
+
+
+def _by_movement(work: Work) -> None:
+    """Weights and masks are trained together."""
+    from edge_tx.calibration.distillation_data import tokenised
+    from edge_tx.calibration.distillation_plan import Training
+    from edge_tx.calibration.sparsity_movement import train_masks
+
+    plan, traced = work.plan, work.traced
+    examples = list(read_examples(plan.data or (), traced.task))
+    training = Training(epochs=plan.epochs, seed=plan.seed, rate=_MOVEMENT_RATE)
+    corpus = tokenised(examples, traced, plan.options, labelled=False)
+    _thin_by_size(work, work.embeddings())
+    layers = {name: layer for name, layer in work.linears().items() if work.fits(layer)}
+
+    def told(done: int, total: int) -> None:
+        work.progress("training masks", done, total)
+
+    train_masks(traced, layers, work.choice, corpus, training, told)
 
 
 METHODS: Mapping[str, Method] = {
@@ -187,6 +212,7 @@ METHODS: Mapping[str, Method] = {
     for row in (
         Method("obs", "second order, with the others making up for it", True, True, _second_order),
         Method("l1", "the smallest of each matrix", False, True, _by_size),
+        Method("movement", "those that training moves towards zero", True, True, _by_movement),
         Method("l1_global", "the smallest of all matrices together", False, False,
                _by_size_globally),
     )
@@ -197,7 +223,7 @@ SCOPES = ("linear", "all")
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """What is asked for, checked."""
 
     method: Method
@@ -207,6 +233,7 @@ class _Plan:
     dev: Data | None
     metric: str
     samples: int
+    epochs: float
     seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -223,12 +250,14 @@ def sparsify(
     dev: Data | None = None,
     metric: str = "cosine",
     samples: int = 512,
+    epochs: float = 1.0,
     seed: int = 0,
     task: str | None = None,
+    revision: str | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Sparsified:
-    """Sets weights of a model to zero in one go, without training.
+    """Sets weights of a model to zero, in one go or, by ``movement``, while it is trained.
 
     Args:
         model: A local folder, or the id of a hub repository.
@@ -238,13 +267,15 @@ def sparsify(
         pattern: ``"2:4"``, say, in the place of a share: of every 4 weights side by side 2 stay.
         scope: ``"linear"`` for the linear layers of the encoder, ``"all"`` for the embedding
             tables, too.
-        data: Real inputs, a file or an iterable; the method ``obs`` needs them.
+        data: Real inputs, a file or an iterable; ``obs`` and ``movement`` need them.
         dev: Rows to measure on, with labels if the metric needs them; nothing is measured if
             not given.
         metric: Name of a metric; ``cosine`` and ``agreement`` compare with the model as it was.
-        samples: Most inputs to look at.
-        seed: Of the sample.
+        samples: Most inputs that ``obs`` looks at.
+        epochs: Times that ``movement`` goes through the data.
+        seed: Of the sample, and of the order of the data.
         task: Name of the task; inferred if not given.
+        revision: Branch, tag or commit of a hub repository.
         options: Call options of the task, e.g. the labels of a zero-shot classifier.
         progress: Told what begins.
 
@@ -254,16 +285,17 @@ def sparsify(
         InvalidInput: A row cannot be used, or the data looks nothing like the model's input.
         UnsupportedModel: The model cannot be read, or has no linear layers to thin out.
     """
-    plan = _Plan(
-        *_chosen(method, ratio, pattern, scope, data), data, dev, metric, samples, seed,
+    plan = Plan(
+        *_chosen(method, ratio, pattern, scope, data), data, dev, metric, samples, epochs,
+        seed,
         dict(options or {}),
     )  # fmt: skip
     from edge_tx.calibration.distillation_folder import new_folder, write_model
 
     target = new_folder(output)
-    traced = source.load(os.fspath(model), task=task)
+    traced = source.load(os.fspath(model), task=task, revision=revision)
     done = _run(plan, traced, str(output), progress or _say_nothing)
-    origin = open_checkpoint(os.fspath(model))
+    origin = open_checkpoint(os.fspath(model), revision)
     write_model(traced.module.transformer, origin, target, {_RECORD: _record(done, plan)})
     return done
 
@@ -287,40 +319,50 @@ def _chosen(
     return row, Share(ratio) if pattern is None else Pattern.parse(pattern), scope
 
 
-def _run(plan: _Plan, traced: Traced, output: str, progress: Progress) -> Sparsified:
-    from edge_tx.calibration.distillation_session import ModuleSession, evaluation
+def _run(plan: Plan, traced: Traced, output: str, progress: Progress) -> Sparsified:
+    from edge_tx.calibration.distillation_session import ModuleSession
 
-    work = Work(traced, plan.choice, plan.scope == "all", _batches(plan, traced), progress)
+    work = Work(traced, plan.choice, plan.scope == "all", plan, progress)
     if not any(map(work.fits, work.matrices().values())):
         raise UnsupportedModel(
             f"{traced.source.name} has no linear layer inside an encoder layer that can be "
             f"thinned out by {plan.choice}"
         )
-    measured: Metric | None = None
-    if plan.dev is not None:
-        measured = find_metric(plan.metric, traced.task)
-        rows = list(read_examples(plan.dev, traced.task, labelled=measured.labelled))
-        gate = evaluation(measured, rows, traced, plan.options)
+    gate = _gate(plan, traced)
+    before = after = None
+    if gate is not None:
         progress("measuring the model as it is", 0, 0)
-        before = gate.reference_score()
-        if not measured.labelled:
-            gate.score(ModuleSession(traced))  # has it remember the answers as they are
+        before = gate.score(ModuleSession(traced))
     plan.method.run(work)
-    matrices = tuple(_counted(name, layer) for name, layer in work.matrices().items())
-    if measured is None:
-        return Sparsified(output, plan.method.name, matrices)
-    progress("measuring the new one", 0, 0)
-    after = gate.score(ModuleSession(traced))
-    return Sparsified(output, plan.method.name, matrices, measured.name, before, after)
+    if gate is not None:
+        progress("measuring the new one", 0, 0)
+        after = gate.score(ModuleSession(traced))
+    return Sparsified(
+        output,
+        plan.method.name,
+        tuple(_counted(name, layer) for name, layer in work.matrices().items()),
+        plan.metric if gate is not None else "",
+        before,
+        after,
+    )
 
 
-def _batches(plan: _Plan, traced: Traced) -> tuple[tuple[torch.Tensor, ...], ...]:
+def _gate(plan: Plan, traced: Traced) -> Evaluation | None:
+    """The metric, if there is something to measure on."""
+    from edge_tx.calibration.distillation_session import evaluation
+
+    if plan.dev is None:
+        return None
+    metric = find_metric(plan.metric, traced.task)
+    rows = list(read_examples(plan.dev, traced.task, labelled=metric.labelled))
+    return evaluation(metric, rows, traced, plan.options)
+
+
+def _batches(plan: Plan, traced: Traced) -> tuple[tuple[torch.Tensor, ...], ...]:
     from edge_tx.calibration.distillation_rows import in_length_order, tensors_of
 
-    if not plan.method.needs_data or plan.data is None:
-        return ()
     rows = calibration_set(
-        plan.data,
+        plan.data or (),
         traced.task,
         tasks.create(traced.task, traced.settings),
         Tokenizer(traced.tokenizer_json, traced.policy),
@@ -337,7 +379,7 @@ def _counted(name: str, layer: Any) -> Matrix:
     return Matrix(name, weight.numel(), int((weight == 0).sum()))
 
 
-def _record(done: Sparsified, plan: _Plan) -> Mapping[str, Any]:
+def _record(done: Sparsified, plan: Plan) -> Mapping[str, Any]:
     asked = {"choice": str(plan.choice), "scope": plan.scope, "seed": plan.seed}
     return {**asked, **{k: v for k, v in done.to_dict().items() if k != "output"}}
 

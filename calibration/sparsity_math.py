@@ -36,6 +36,9 @@ class Choice(Protocol):
     def fits(self, columns: int) -> bool:
         """Whether it can be had in a matrix with so many columns."""
 
+    def eased(self, done: float) -> Choice | None:
+        """What is wanted on the way there, ``done`` from 0 to 1; None for nothing yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -65,6 +68,10 @@ class Share:
     def fits(self, columns: int) -> bool:
         """Always."""
         return True
+
+    def eased(self, done: float) -> Share | None:
+        """A share that grows."""
+        return Share(self.ratio * done) if done > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,11 @@ class Pattern:
     def fits(self, columns: int) -> bool:
         """Whether rows are made of whole groups."""
         return columns % self.m == 0
+
+    def eased(self, done: float) -> Pattern | None:
+        """A pattern that loses one weight of a group after another."""
+        kept = self.m - round((self.m - self.n) * done)
+        return Pattern(kept, self.m) if kept < self.m else None
 
 
 def layer_error(change: torch.Tensor, gram: torch.Tensor) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
+    from edge_tx.calibration.distillation import distill
     from edge_tx.calibration.flow import quantize
     from edge_tx.calibration.pruning import prune
     from edge_tx.calibration.sparsity import sparsify
@@ -28,6 +29,7 @@ _HOMES = {
     "Model": "edge_tx.runtimes.model",
     "Report": "edge_tx.report",
     "TruncationWarning": "edge_tx.errors",
+    "distill": "edge_tx.calibration.distillation",
     "evaluate": "edge_tx.scoreboard",
     "export": "edge_tx.exporters.pipeline",
     "load": "edge_tx.runtimes.model",
@@ -45,6 +47,7 @@ __all__ = [
     "Report",
     "TruncationWarning",
     "__version__",
+    "distill",
     "evaluate",
     "export",
     "load",

@@ -25,6 +25,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "export": "Turn a checkpoint into a bundle whose graph is proven.",
         "prune": "Take heads, neurons and layers out, down to a speed or a size.",
         "quantize": "Add smaller, faster graphs to a bundle, behind an accuracy gate.",
+        "distill": "Train a small model to answer as a large one does.",
         "sparsify": "Set weights of a checkpoint to zero, without training.",
         "run": "Answer texts from the arguments, a file or stdin.",
         "verify": "Check a bundle's hashes and its answers on this device.",

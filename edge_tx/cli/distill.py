@@ -70,6 +70,7 @@ from edge_tx.cli.suggesting import task_names
 @click.option(
     "--task", shell_complete=task_names, help="What the models are for; inferred if not given."
 )
+@click.option("--revision", help="Commit, tag or branch, where the teacher is a hub id.")
 @click.option(
     "--option",
     "pairs",
@@ -101,6 +102,7 @@ def command(
     work: str | None,
     threads: int | None,
     task: str | None,
+    revision: str | None,
     pairs: tuple[str, ...],
     screen: Screen,
 ) -> None:
@@ -136,6 +138,7 @@ def command(
             metric=metric,
             training=training,
             task=task,
+            revision=revision,
             max_length=max_length,
             work=work,
             threads=threads,

@@ -22,7 +22,7 @@ from edge_tx.cli.suggesting import task_names
     "--method",
     default="obs",
     show_default=True,
-    help="obs (second order, needs --data), l1, l1_global, or movement (trains on labels).",
+    help="obs (second order, needs --data), l1, l1_global, or movement (trains).",
 )
 @click.option(
     "--ratio", default=0.5, show_default=True, help="Share of the weights that become zero."
@@ -51,12 +51,16 @@ from edge_tx.cli.suggesting import task_names
     type=click.IntRange(8),
     default=512,
     show_default=True,
-    help="Inputs to look at.",
+    help="Inputs that obs looks at.",
+)
+@click.option(
+    "--epochs", default=1.0, show_default=True, help="Times movement goes through the data."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
 @click.option(
     "--task", shell_complete=task_names, help="What the model is for; inferred if not given."
 )
+@click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
 @click.option(
     "--option",
     "pairs",
@@ -76,8 +80,10 @@ def command(
     dev: str | None,
     metric: str,
     samples: int,
+    epochs: float,
     seed: int,
     task: str | None,
+    revision: str | None,
     pairs: tuple[str, ...],
     screen: Screen,
 ) -> None:
@@ -100,8 +106,10 @@ def command(
             dev=dev,
             metric=metric,
             samples=samples,
+            epochs=epochs,
             seed=seed,
             task=task,
+            revision=revision,
             options=reading.options(pairs),
             progress=progress,
         )

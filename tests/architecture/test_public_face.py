@@ -18,6 +18,7 @@ def test_all_is_this() -> None:
         "Report",
         "TruncationWarning",
         "__version__",
+        "distill",
         "evaluate",
         "export",
         "load",

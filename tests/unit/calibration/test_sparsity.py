@@ -39,7 +39,7 @@ def weights(folder: Path) -> dict[str, Any]:
     return {name: m.weight for group in linear_groups(module) for name, m in group.linears.items()}
 
 
-@pytest.mark.parametrize("method", ["obs", "l1", "l1_global"])
+@pytest.mark.parametrize("method", ["obs", "l1", "l1_global", "movement"])
 def test_half_of_the_weights_go_and_the_folder_is_an_ordinary_one(
     method: str, tiny_model: Model, tmp_path: Path
 ) -> None:
@@ -67,6 +67,18 @@ def test_second_order_is_nearer_to_the_model_than_size(tiny_model: Model, tmp_pa
         for method in ("obs", "l1")
     )
     assert score(obs) > score(l1)
+
+
+def test_training_masks_keeps_more_than_size_alone(tiny_model: Model, tmp_path: Path) -> None:
+    model = tiny_model("bert", "feature-extraction")
+    moved, l1 = (
+        sparsify(
+            model, tmp_path / method, method=method, pattern="2:4", data=TEXTS, dev=TEXTS, epochs=20
+        )
+        for method in ("movement", "l1")
+    )
+    assert score(moved) > score(l1)
+    assert moved.matrices == l1.matrices
 
 
 def test_a_pattern_holds_in_every_matrix_that_it_fits(tiny_model: Model, tmp_path: Path) -> None:
