@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_tx.bench.tuning import tune
     from edge_tx.bundle import Bundle
+    from edge_tx.calibration.distillation import distill
     from edge_tx.calibration.flow import quantize
+    from edge_tx.calibration.pruning import prune
+    from edge_tx.calibration.sparsity import sparsify
     from edge_tx.device import DeviceInfo
     from edge_tx.errors import EdgeTxError, TruncationWarning
     from edge_tx.exporters.pipeline import export
@@ -28,11 +31,14 @@ _HOMES = {
     "Model": "edge_tx.runtimes.model",
     "Report": "edge_tx.report",
     "TruncationWarning": "edge_tx.errors",
+    "distill": "edge_tx.calibration.distillation",
     "evaluate": "edge_tx.scoreboard",
     "export": "edge_tx.exporters.pipeline",
     "load": "edge_tx.runtimes.loading",
+    "prune": "edge_tx.calibration.pruning",
     "quantize": "edge_tx.calibration.flow",
     "same_space": "edge_tx.stamps",
+    "sparsify": "edge_tx.calibration.sparsity",
     "tune": "edge_tx.bench.tuning",
 }
 
@@ -44,11 +50,14 @@ __all__ = [
     "Report",
     "TruncationWarning",
     "__version__",
+    "distill",
     "evaluate",
     "export",
     "load",
+    "prune",
     "quantize",
     "same_space",
+    "sparsify",
     "tune",
 ]
 

@@ -21,6 +21,7 @@ from transformers.models.auto.modeling_auto import (
 from edge_tx.errors import InvalidConfig, UnknownName, UnsupportedModel
 from edge_tx.exporters.checkpoint import Checkpoint
 from edge_tx.exporters.heads import HEADS
+from edge_tx.exporters.pruned import fitted
 
 __all__ = ["ATTENTION", "load_network", "position_limit", "without_bars"]
 
@@ -70,7 +71,8 @@ def load_network(checkpoint: Checkpoint, task: str, attention: str | None) -> to
     _check_architecture(checkpoint, config)
     auto = TasksManager.get_model_class_for_task(HEADS[task].auto, library="transformers")
     kind = _concrete_class(checkpoint, auto, config, task)
-    model, info = _from_pretrained(checkpoint, kind, config, _options(kind, attention))
+    options = _options(kind, attention)
+    model, info = _from_pretrained(checkpoint, fitted(kind, config), config, options)
     _check_weights(checkpoint, kind, info)
     model.eval()
     model.requires_grad_(False)

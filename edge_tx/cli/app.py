@@ -23,7 +23,10 @@ __all__ = ["VERBS", "cli", "main", "run"]
 VERBS: Mapping[str, str] = MappingProxyType(
     {
         "export": "Turn a checkpoint into a bundle whose graphs are proven.",
+        "prune": "Take heads, neurons and layers out, down to a speed or a size.",
         "quantize": "Add smaller, faster graphs to a bundle, behind an accuracy gate.",
+        "distill": "Train a small model to answer as a large one does.",
+        "sparsify": "Set weights of a checkpoint to zero, without training.",
         "run": "Answer texts from the arguments, a file or stdin.",
         "build": "Build the engines that a bundle's graphs need on this device.",
         "verify": "Check a bundle's hashes and its answers on this device.",

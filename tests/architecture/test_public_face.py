@@ -18,11 +18,14 @@ def test_all_is_this() -> None:
         "Report",
         "TruncationWarning",
         "__version__",
+        "distill",
         "evaluate",
         "export",
         "load",
+        "prune",
         "quantize",
         "same_space",
+        "sparsify",
         "tune",
     ]
 
