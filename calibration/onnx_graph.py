@@ -131,7 +131,8 @@ class Graph:
 
         Args:
             unit: The embedding.
-            per_channel: Whether each column has its own scale, or the table one.
+            per_channel: Whether each token has its own scale, or the table one. A scale for each
+                column, as products have it, errs by half as much again: outliers are rows.
             whole: Whether the table is widened to float and then looked up, for a runtime that
                 does so once; otherwise the rows are, after they are looked up.
         """
@@ -139,24 +140,33 @@ class Graph:
 
         node = next(node for node in self.nodes if node.name == unit.node)
         table = self.weight(unit.weight)
-        scale = np.abs(table).max(axis=0 if per_channel else None) / 127
+        scale = np.abs(table).max(axis=1 if per_channel else None, keepdims=per_channel) / 127
         scale = np.where(scale > 0, scale, 1).astype(np.float32)
         small = np.clip(np.round(table / scale), -127, 127).astype(np.int8)
         stored = self.add_weight(f"{unit.weight}_quantized", small)
-        scales = self.add_weight(f"{unit.weight}_scale", scale)
         if whole:
             widened = f"{unit.weight}_widened"
+            scales = self.add_weight(f"{unit.weight}_scale", scale.squeeze())
             node.input[0] = widened
             wide = helper.make_node(
-                "DequantizeLinear", [stored, scales], [widened], widened, axis=1
+                "DequantizeLinear", [stored, scales], [widened], widened, axis=0
             )
             self.nodes.insert(0, wide)
         else:
-            # Not a DequantizeLinear: ONNX Runtime's takes twice as long as these two together.
-            out, rows, floats = (f"{node.output[0]}{end}" for end in ("", "_int8", "_float"))
+            # Not a DequantizeLinear: ONNX Runtime's takes twice as long as Cast and Mul together.
+            out, rows, floats, sizes = (
+                f"{node.output[0]}{end}" for end in ("", "_int8", "_float", "_scale")
+            )
+            scales = self.add_weight(f"{unit.weight}_scale", scale)
+            ids = node.input[1]
             node.input[0], node.output[0] = stored, rows
-            cast = helper.make_node("Cast", [rows], [floats], floats, to=TensorProto.FLOAT)
-            self.insert_after(node, [cast, helper.make_node("Mul", [floats, scales], [out], out)])
+            new = [helper.make_node("Cast", [rows], [floats], floats, to=TensorProto.FLOAT)]
+            if per_channel:
+                new.append(helper.make_node("Gather", [scales, ids], [sizes], sizes))
+            new.append(
+                helper.make_node("Mul", [floats, sizes if per_channel else scales], [out], out)
+            )
+            self.insert_after(node, new)
         self.drop_unread()
 
     def drop_unread(self) -> None:
