@@ -2,8 +2,9 @@
 
 Usage: tflite_session.py GRAPH [--threads N] [--rounds N]
 
-For every bucket of the graph, in one process and interleaved: the session of edge_tx, LiteRT's
-Interpreter with a feed that is ready, and LiteRT's CompiledModel. Session and Interpreter are one
+For every bucket of the graph, in one process and interleaved: the session of edge_tx with the
+feeds that a Model makes (int64) and with those that the graph takes (int32), LiteRT's Interpreter
+and its CompiledModel with the latter. Session and Interpreter are one
 opened graph: two of the same file differ by up to 4 % by where their weights come to lie. Then,
 in a fresh process each, what the Interpreter and the CompiledModel take to open the graph, in
 memory.
@@ -76,6 +77,11 @@ def interleaved(calls: dict[str, Call], rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
+def ratio(seconds: dict[str, list[float]], name: str) -> float:
+    pairs = zip(seconds[name], seconds["Interpreter"], strict=True)
+    return statistics.median(a / b for a, b in pairs)
+
+
 def speed(graph: Path, threads: int, rounds: int) -> None:
     session = open_session(graph, SessionConfig(threads=threads))
     [opened] = session._idle.queue
@@ -90,16 +96,17 @@ def speed(graph: Path, threads: int, rounds: int) -> None:
         seconds = interleaved(
             {
                 "session": partial(session.run, wide),
+                "narrow": partial(session.run, feeds),
                 "Interpreter": partial(runner, **feeds),
                 "CompiledModel": compiled_call(compiled, bucket.name, feeds),
             },
             rounds,
         )
         middle = {name: statistics.median(values) for name, values in seconds.items()}
-        pairs = zip(seconds["session"], seconds["Interpreter"], strict=True)
         print(
             f"{bucket.name}: Interpreter {middle['Interpreter'] * 1e3:.2f} ms; "
-            f"session / Interpreter {statistics.median(a / b for a, b in pairs):.3f}; "
+            f"session / Interpreter {ratio(seconds, 'narrow'):.3f} with its own types, "
+            f"{ratio(seconds, 'session'):.3f} with int64; "
             f"Interpreter / CompiledModel {middle['Interpreter'] / middle['CompiledModel']:.3f}"
         )
 
