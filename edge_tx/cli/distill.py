@@ -5,8 +5,14 @@ from __future__ import annotations
 import click
 
 from edge_tx.cli import reading
+from edge_tx.cli.options import (
+    pairs_option,
+    revision_option,
+    seed_option,
+    task_option,
+    threads_option,
+)
 from edge_tx.cli.screen import Screen, facts, output_options
-from edge_tx.cli.suggesting import task_names
 
 
 @click.command("distill")
@@ -55,29 +61,17 @@ from edge_tx.cli.suggesting import task_names
     "--measurements", default=10, show_default=True, help="How often the metric is taken."
 )
 @click.option("--patience", type=int, help="Measurements without a better one that end it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of the data.")
+@seed_option
 @click.option("--max-length", type=click.IntRange(min=1), help="Most tokens of one row.")
 @click.option(
     "--work",
     type=click.Path(),
     help="Folder for the run's state and the teacher's answers, which is then kept.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads; by default the cores this process may use.",
-)
-@click.option(
-    "--task", shell_complete=task_names, help="What the models are for; inferred if not given."
-)
-@click.option("--revision", help="Commit, tag or branch, where the teacher is a hub id.")
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@threads_option
+@task_option
+@revision_option
+@pairs_option
 @output_options
 def command(
     teacher: str,

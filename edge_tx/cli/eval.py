@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_tx.cli import reading
+from edge_tx.cli.options import pairs_option, threads_option
 from edge_tx.cli.screen import Screen, grid, human_bytes, output_options
 
 if TYPE_CHECKING:
@@ -28,18 +29,8 @@ if TYPE_CHECKING:
     help="accuracy, f1, f1_binary, em, spearman, pearson, cosine, agreement; several with commas.",
 )
 @click.option("--graph", "graphs", multiple=True, help="Only this graph; several times for more.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads; by default the cores this process may use.",
-)
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@threads_option
+@pairs_option
 @output_options
 def command(
     bundle: str,

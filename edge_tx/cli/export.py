@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_tx.cli.options import revision_option, task_option
 from edge_tx.cli.quantizing import Quantizing, quantizing_options
 from edge_tx.cli.screen import Screen, facts, human_bytes, output_options
-from edge_tx.cli.suggesting import backend_names, task_names
+from edge_tx.cli.suggesting import backend_names
 from edge_tx.errors import FailedTarget, PartialExport
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="The bundle: a folder, or FILE.etx.",
 )
-@click.option(
-    "--task", shell_complete=task_names, help="What the model is for; inferred if not given."
-)
+@task_option
 @click.option(
     "--to",
     multiple=True,
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="Prove the graphs on this file, .jsonl or a text a line, not on the built-in texts.",
 )
-@click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
+@revision_option
 @quantizing_options
 @output_options
 def command(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edge_tx.cli.options import threads_option
 from edge_tx.cli.suggesting import backend_names
 from edge_tx.errors import EdgeTxError, InvalidInput, MissingDependency
 
@@ -39,11 +40,7 @@ def model_options(verb: F) -> F:
         show_default=True,
         help="cpu, cuda...: that device or an error, never another one instead.",
     )
-    @click.option(
-        "--threads",
-        type=click.IntRange(min=1),
-        help="CPU threads; by default the cores this process may use.",
-    )
+    @threads_option
     @click.option("--graph", help="Name of the graph, where a backend has several.")
     @accuracy_option
     @vendor_options

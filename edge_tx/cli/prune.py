@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_tx.cli import reading
+from edge_tx.cli.options import (
+    metric_option,
+    pairs_option,
+    revision_option,
+    seed_option,
+    task_option,
+    threads_option,
+)
 from edge_tx.cli.screen import Screen, facts, grid, human_bytes, output_options
 from edge_tx.cli.suggesting import backend_names
 from edge_tx.errors import InvalidConfig
@@ -66,12 +74,7 @@ _BAR = 20
     help="Backends that time the model before and after, with commas; none for no timing.",
 )
 @click.option("--dev", type=click.Path(), help="Rows to measure on; --data by default.")
-@click.option(
-    "--metric",
-    default="cosine",
-    show_default=True,
-    help="accuracy, f1, em, spearman...; cosine and agreement need no labels.",
-)
+@metric_option
 @click.option(
     "--max-drop",
     type=float,
@@ -87,21 +90,11 @@ _BAR = 20
     show_default=True,
     help="Tokens of a text that targets are meant for.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads to measure with; by default the cores this process may use.",
-)
-@click.option("--task", help="What the model is for (edge-tx tasks); inferred if not given.")
-@click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@seed_option
+@threads_option
+@task_option
+@revision_option
+@pairs_option
 @output_options
 def command(
     model: str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_tx.cli import reading
+from edge_tx.cli.options import metric_option, pairs_option, seed_option, threads_option
 from edge_tx.cli.screen import Screen, facts, grid, output_options
 from edge_tx.cli.suggesting import backend_names
 
@@ -46,12 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dev", type=click.Path(), help="Rows to measure on, with labels; --data by default."
 )
-@click.option(
-    "--metric",
-    default="cosine",
-    show_default=True,
-    help="accuracy, f1, em, spearman...; cosine and agreement need no labels.",
-)
+@metric_option
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 2),
@@ -80,19 +76,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Inputs to calibrate on.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads to measure with; by default the cores this process may use.",
-)
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@seed_option
+@threads_option
+@pairs_option
 @output_options
 def command(
     bundle: str,

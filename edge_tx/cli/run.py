@@ -12,6 +12,7 @@ import click
 
 from edge_tx.cli import reading, rendering
 from edge_tx.cli.opening import model_options
+from edge_tx.cli.options import pairs_option
 from edge_tx.cli.screen import Screen, output_options
 from edge_tx.errors import InvalidConfig
 
@@ -32,13 +33,7 @@ if TYPE_CHECKING:
     help="auto: an input that is a JSON object or list is read as such, all else is text.",
 )
 @click.option("--query", help="Pair every input with this: the question, the search query.")
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. top_k=3. May be given several times.",
-)
+@pairs_option
 @model_options
 @output_options
 def command(

@@ -5,8 +5,14 @@ from __future__ import annotations
 import click
 
 from edge_tx.cli import reading
+from edge_tx.cli.options import (
+    metric_option,
+    pairs_option,
+    revision_option,
+    seed_option,
+    task_option,
+)
 from edge_tx.cli.screen import Screen, facts, output_options
-from edge_tx.cli.suggesting import task_names
 
 
 @click.command("sparsify")
@@ -40,12 +46,7 @@ from edge_tx.cli.suggesting import task_names
     help="Real inputs: a text a line, .jsonl, .csv, .tsv or .parquet.",
 )
 @click.option("--dev", type=click.Path(), help="Rows to measure on, with labels.")
-@click.option(
-    "--metric",
-    default="cosine",
-    show_default=True,
-    help="accuracy, f1, em, spearman...; cosine and agreement need no labels.",
-)
+@metric_option
 @click.option(
     "--samples",
     type=click.IntRange(8),
@@ -56,18 +57,10 @@ from edge_tx.cli.suggesting import task_names
 @click.option(
     "--epochs", default=1.0, show_default=True, help="Times movement goes through the data."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
-@click.option(
-    "--task", shell_complete=task_names, help="What the model is for; inferred if not given."
-)
-@click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@seed_option
+@task_option
+@revision_option
+@pairs_option
 @output_options
 def command(
     model: str,

@@ -8,6 +8,7 @@ import click
 
 from edge_tx.cli import reading
 from edge_tx.cli.opening import accuracy_option
+from edge_tx.cli.options import pairs_option, threads_option
 from edge_tx.cli.screen import Screen, facts, grid, output_options
 from edge_tx.errors import SessionFailed
 
@@ -31,22 +32,12 @@ _GOALS = ("latency", "throughput", "memory")
     help="What the best graph is best at.",
 )
 @click.option("--device", default="auto", show_default=True, help="Device to run on.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads; by default the cores this process may use.",
-)
+@threads_option
 @accuracy_option
 @click.option(
     "--file", "path", type=click.Path(), help="Inputs, one a line; by default the golden ones."
 )
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. top_k=3. May be given several times.",
-)
+@pairs_option
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
