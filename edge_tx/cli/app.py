@@ -30,6 +30,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "run": "Answer texts from the arguments, a file or stdin.",
         "build": "Build the engines that a bundle's graphs need on this device.",
         "verify": "Check a bundle's hashes and its answers on this device.",
+        "conformance": "Score a program in any language against the golden answers.",
         "eval": "Measure every graph on labelled data, side by side.",
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",
