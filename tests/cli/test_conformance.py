@@ -27,7 +27,7 @@ def bundle(fake_bundle: Callable[..., Path]) -> Path:
     session = backends.open_session(
         graph.backend, opened.entry(graph), backends.SessionConfig("cpu", 1)
     )
-    parts = {
+    parts: dict[str, Any] = {
         "tokenizer": opened.tokenizer(),
         "task": tasks.create(manifest.task, manifest.settings),
         "run": session.run,
