@@ -35,7 +35,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",
         "tune": "Find the best graph for this device, and remember it.",
-        "pack": "Pack a bundle's folder into one .etx file.",
+        "pack": "Pack a bundle into one .etx file, or a graph with its tokenizer.",
         "doctor": "Look over this device and the installed backends.",
         "tasks": "List the tasks.",
         "recipes": "List the ways to quantise, and their options.",
