@@ -42,7 +42,7 @@ std::optional<ov::Output<ov::Node>> find(const ov::Model& model, const std::stri
     return std::nullopt;
 }
 
-ov::InferRequest compiled(ov::Core core, const std::shared_ptr<ov::Model>& model) {
+ov::InferRequest compiled(ov::Core& core, const std::shared_ptr<ov::Model>& model) {
     return core
         .compile_model(model, "CPU", ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
                        ov::hint::inference_precision(ov::element::f32))
@@ -70,9 +70,9 @@ Array floats(const std::string& name, const ov::Tensor& tensor) {
 // Text to token ids, and type ids where the model has them: the first part of the joined graph.
 class OpenVinoTokenizer : public Tokenizer {
 public:
-    OpenVinoTokenizer(const Package& package, const fs::path& extension) {
-        auto core = with_extension(extension);
-        const auto joined = core.read_model(package.entry.string());
+    OpenVinoTokenizer(const Package& package, const fs::path& extension)
+        : core_(with_extension(extension)) {
+        const auto joined = core_.read_model(package.entry.string());
         ov::OutputVector ends;
         for (const auto* name : {ids_name, type_ids_name}) {
             if (const auto end = find(*joined, name)) {
@@ -86,7 +86,7 @@ public:
         const auto alone =
             std::make_shared<ov::Model>(ends, joined->get_sinks(), joined->get_parameters());
         count_ = ends.size();
-        request_ = compiled(core, alone);
+        request_ = compiled(core_, alone);
     }
 
     Tokens encode(const std::string& text) override {
@@ -101,22 +101,24 @@ public:
     }
 
 private:
+    // Goes last: with it goes the extension, whose code the compiled model calls.
+    ov::Core core_;
     std::size_t count_ = 0;
     ov::InferRequest request_;
 };
 
 class OpenVinoEngine : public Engine {
 public:
-    OpenVinoEngine(const Package& package, const fs::path& extension) : names_(package.outputs) {
-        auto core = with_extension(extension);
-        const auto model = core.read_model(package.entry.string());
+    OpenVinoEngine(const Package& package, const fs::path& extension)
+        : core_(with_extension(extension)), names_(package.outputs) {
+        const auto model = core_.read_model(package.entry.string());
         for (const auto* name : {ids_name, type_ids_name}) {
             if (find(*model, name)) {
                 model->add_output(name);
                 told_.emplace_back(name);
             }
         }
-        request_ = compiled(core, model);
+        request_ = compiled(core_, model);
     }
 
     Answer answer(const std::string& text) override {
@@ -135,6 +137,7 @@ public:
     }
 
 private:
+    ov::Core core_;  // see OpenVinoTokenizer
     std::vector<std::string> names_;
     std::vector<std::string> told_;
     ov::InferRequest request_;
