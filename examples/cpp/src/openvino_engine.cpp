@@ -24,7 +24,13 @@ auto mapped(const std::string& doing, const Call& call) {
     }
 }
 
-ov::Core with_extension(const fs::path& extension) {
+// A graph with a tokenizer inside is read by a core that knows the tokenizer's operations.
+ov::Core core_for(const Package& package, const fs::path& extension) {
+    if (!package.takes_text) {
+        throw Error(Failure::usage, package.entry.string() + " takes token ids: make one that "
+                                                             "takes text by edge-tx pack "
+                                                             "--text-in openvino");
+    }
     ov::Core core;
     core.add_extension(extension.string());
     return core;
@@ -71,7 +77,7 @@ Array floats(const std::string& name, const ov::Tensor& tensor) {
 class OpenVinoTokenizer : public Tokenizer {
 public:
     OpenVinoTokenizer(const Package& package, const fs::path& extension)
-        : core_(with_extension(extension)) {
+        : core_(core_for(package, extension)) {
         const auto joined = core_.read_model(package.entry.string());
         ov::OutputVector ends;
         for (const auto* name : {ids_name, type_ids_name}) {
@@ -110,7 +116,7 @@ private:
 class OpenVinoEngine : public Engine {
 public:
     OpenVinoEngine(const Package& package, const fs::path& extension)
-        : core_(with_extension(extension)), names_(package.outputs) {
+        : core_(core_for(package, extension)), names_(package.outputs) {
         const auto model = core_.read_model(package.entry.string());
         for (const auto* name : {ids_name, type_ids_name}) {
             if (find(*model, name)) {
