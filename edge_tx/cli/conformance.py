@@ -42,9 +42,9 @@ def command(
     """Score a program, in any language, against a bundle's golden answers.
 
     The program reads one JSON question a line from stdin and writes one JSON answer a line to
-    stdout: docs/conformance.md is the protocol. BUNDLE may be a string-in graph's folder, too:
-    it holds the texts that such a graph can be asked. Exits with 6 if an answer is wrong or missing,
-    and with 14 if the program crashes, is not done in time, or writes what is no answer.
+    stdout: docs/conformance.md is the protocol. BUNDLE may be the folder of a string-in graph.
+    Exits with 6 if an answer is wrong or missing, and with 14 if the program crashes, is not
+    done in time, or writes what is no answer.
     """
     from edge_tx import conformance, conformance_program
 
