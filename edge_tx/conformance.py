@@ -20,7 +20,7 @@ from edge_tx.strict_json import dumps, loads
 
 if TYPE_CHECKING:
     from edge_tx.golden_json import Golden, GoldenArray, GoldenCase, GoldenRow
-    from edge_tx.manifest import Graph
+    from edge_tx.manifest import Parity
 
 __all__ = ["CaseScore", "Question", "Score", "questions", "score"]
 
@@ -127,18 +127,18 @@ def questions(golden: Golden) -> tuple[Question, ...]:
     return found
 
 
-def score(golden: Golden, graph: Graph, answers: bytes, *, require_ids: bool = False) -> Score:
+def score(golden: Golden, parity: Parity, answers: bytes, *, require_ids: bool = False) -> Score:
     """Judges what a program wrote.
 
     Args:
         golden: The bundle's answers.
-        graph: The graph the program runs: its parity says how far off numbers may be.
+        parity: Of the graph that the program runs: it says how far off numbers may be.
         answers: All of the program's stdout.
         require_ids: Whether an answer without token ids fails.
     """
     asked = questions(golden)
     lines = [line for line in answers.splitlines() if line.strip()]
-    judge = _Judge(golden, graph, require_ids)
+    judge = _Judge(golden, parity, require_ids)
     cases, malformed = [], []
     for index, question in enumerate(asked):
         if index >= len(lines):
@@ -212,7 +212,7 @@ _SHAPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 @dataclass(frozen=True, slots=True)
 class _Judge:
     golden: Golden
-    graph: Graph
+    parity: Parity
     require_ids: bool
 
     def case(self, question: Question, answer: _Answer) -> CaseScore:
@@ -256,11 +256,11 @@ class _Judge:
             told = f"{name} has the shape {list(array.shape)}, not {list(wanted.shape)}"
             return math.inf, 0.0, [told]
         error, cosine = proof.compare(wanted, array.reshape(wanted.shape))
-        limit = proof.allowed(wanted, self.golden, self.graph)
+        limit = proof.allowed(wanted, self.golden, self.parity)
         return (
             error,
             cosine,
-            proof.array_failures(name, error, cosine, limit, self.golden, self.graph),
+            proof.array_failures(name, error, cosine, limit, self.golden, self.parity),
         )
 
     def _scores(self, question: Question, answer: _Answer) -> tuple[float, list[str]]:
@@ -274,7 +274,8 @@ class _Judge:
         error = max(abs(answer.scores[label] - wanted[label]) for label in wanted)
         # Softmax and sigmoid never widen a difference, so the outputs' own limit holds.
         limit = max(
-            proof.allowed(array, self.golden, self.graph) for array in question.row.outputs.values()
+            proof.allowed(array, self.golden, self.parity)
+            for array in question.row.outputs.values()
         )
         if error > limit:
             return error, [f"scores are off by {error:.3g}, allowed {limit:.3g}"]

@@ -28,7 +28,7 @@ from edge_tx.text import Row, Tokenizer, collate
 
 if TYPE_CHECKING:
     from edge_tx.backends import Session
-    from edge_tx.manifest import Graph
+    from edge_tx.manifest import Graph, Parity
     from edge_tx.tasks import Result, Task
 
 __all__ = [
@@ -173,9 +173,9 @@ def _check(
     worst, lowest, widest, tie, failures = 0.0, 1.0, 0.0, 0.0, []
     for wanted, got in zip(case.rows, run.outputs, strict=True):
         for name, array in wanted.outputs.items():
-            limit = allowed(array, golden, graph)
+            limit = allowed(array, golden, graph.parity)
             error, cosine = compare(array, got[name]) if name in got else (math.inf, 0.0)
-            failures += array_failures(name, error, cosine, limit, golden, graph)
+            failures += array_failures(name, error, cosine, limit, golden, graph.parity)
             worst, lowest = max(worst, error), min(lowest, cosine)
             widest = max(widest, limit)
             tie = max(tie, _rounding(array, golden))
@@ -187,9 +187,9 @@ def _tokens(row: Row) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(row.ids), tuple(row.encoding.type_ids)
 
 
-def allowed(array: GoldenArray, golden: Golden, graph: Graph) -> float:
+def allowed(array: GoldenArray, golden: Golden, parity: Parity) -> float:
     """How far any element of a graph's output may be off, on any device."""
-    return max(_rounding(array, golden), MARGIN * graph.parity.max_abs_error)
+    return max(_rounding(array, golden), MARGIN * parity.max_abs_error)
 
 
 def _rounding(array: GoldenArray, golden: Golden) -> float:
@@ -197,7 +197,7 @@ def _rounding(array: GoldenArray, golden: Golden) -> float:
 
 
 def array_failures(
-    name: str, error: float, cosine: float, limit: float, golden: Golden, graph: Graph
+    name: str, error: float, cosine: float, limit: float, golden: Golden, parity: Parity
 ) -> list[str]:
     """What is wrong with an output of a graph, one line each.
 
@@ -207,12 +207,12 @@ def array_failures(
         cosine: Its cosine to the reference's.
         limit: What :func:`allowed` says.
         golden: The bundle's answers.
-        graph: The graph's record.
+        parity: Of the graph.
     """
     failures = []
     if error > limit:
         failures.append(f"{name} is off by {error:.3g}, allowed {limit:.3g}")
-    lost = max(golden.tolerance, MARGIN * (1 - graph.parity.min_cosine))
+    lost = max(golden.tolerance, MARGIN * (1 - parity.min_cosine))
     if 1 - cosine > lost:
         failures.append(f"{name} has cosine {cosine:.5f}, allowed {1 - lost:.5f}")
     return failures

@@ -30,18 +30,14 @@ from edge_tx.exporters.causes import root_cause
 from edge_tx.exporters.text_in_texts import HARD
 from edge_tx.manifest_json import GOLDEN
 from edge_tx.strict_json import dumps, encode
+from edge_tx.text_in import CARD, SCHEMA
 
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
     from edge_tx.golden_json import Golden
     from edge_tx.manifest import Graph
 
-__all__ = ["CARD", "KINDS", "Kind", "Made", "Packed", "Part", "find", "pack"]
-
-CARD = "text_in.json"
-"""What a string-in graph says of itself, beside it in its folder."""
-
-SCHEMA = 1
+__all__ = ["KINDS", "Kind", "Made", "Packed", "Part", "find", "pack"]
 
 _ONE_TEXT = (
     "sentence-embedding",
@@ -279,7 +275,7 @@ def _askable(golden: Golden, length: int) -> tuple[Golden, int]:
 def _prove(row: Kind, part: Part, golden: Golden, made: Made) -> None:
     texts = [cast(str, case.input) for case in golden.cases]
     answers = b"".join(dumps(answer) for answer in made.answers(prompted(part.bundle, texts)))
-    score = conformance.score(golden, part.graph, answers)
+    score = conformance.score(golden, part.graph.parity, answers)
     if score.ok:
         return
     wrong = [golden.cases[case.case].input for case in score.cases if case.failures]

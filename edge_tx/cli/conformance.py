@@ -12,6 +12,8 @@ from edge_tx.errors import ParityFailed, SessionFailed
 if TYPE_CHECKING:
     from edge_tx.conformance import Score
     from edge_tx.conformance_program import Outcome
+    from edge_tx.golden import Golden
+    from edge_tx.manifest import Parity
 
 
 @click.command("conformance")
@@ -40,21 +42,33 @@ def command(
     """Score a program, in any language, against a bundle's golden answers.
 
     The program reads one JSON question a line from stdin and writes one JSON answer a line to
-    stdout: docs/conformance.md is the protocol. Exits with 6 if an answer is wrong or missing,
-    and with 14 if the program crashes, is not done in time, or writes what is no answer.
+    stdout: docs/conformance.md is the protocol. BUNDLE may be the folder of a string-in graph.
+    Exits with 6 if an answer is wrong or missing, and with 14 if the program crashes, is not
+    done in time, or writes what is no answer.
     """
     from edge_tx import conformance, conformance_program
-    from edge_tx.bundle import Bundle
 
     words = conformance_program.command_of(line)
-    with Bundle.open(bundle) as opened, screen.stages() as progress:
-        chosen, golden = opened.graph(graph), opened.golden()
+    name, golden, parity = _exam(bundle, graph)
+    with screen.stages() as progress:
         asked = b"".join(question.line() for question in conformance.questions(golden))
         progress(f"running {words[0]}")
         outcome = conformance_program.run(words, asked, timeout_s=timeout)
-    score = conformance.score(golden, chosen, outcome.answers, require_ids=require_ids)
-    screen.result(_record(chosen.name, score, outcome), facts(_shown(chosen.name, score, outcome)))
+    score = conformance.score(golden, parity, outcome.answers, require_ids=require_ids)
+    screen.result(_record(name, score, outcome), facts(_shown(name, score, outcome)))
     _raise_if_bad(score, outcome, screen)
+
+
+def _exam(path: str, graph: str | None) -> tuple[str, Golden, Parity]:
+    """What is asked: of a bundle, or of the folder of a string-in graph."""
+    from edge_tx import text_in
+    from edge_tx.bundle import Bundle
+
+    if text_in.is_text_in(path):
+        return text_in.exam(path)
+    with Bundle.open(path) as bundle:
+        chosen = bundle.graph(graph)
+        return chosen.name, bundle.golden(), chosen.parity
 
 
 def _record(graph: str, score: Score, outcome: Outcome) -> dict[str, Any]:

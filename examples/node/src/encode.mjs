@@ -90,9 +90,8 @@ export class Encoder {
 
   #cut(row, parts, excess) {
     const bodies = parts.map((part) => this.#tokenizer.encode(part, { add_special_tokens: false }).ids);
-    const keep = bodies.map((body) => body.length);
-    // Token by token from the longer text; from the second one of two that are equally long.
-    for (let left = excess; left > 0; left--) keep[keep.length > 1 && keep[1] >= keep[0] ? 1 : 0]--;
+    const lengths = bodies.map((body) => body.length);
+    const keep = kept(lengths, lengths.reduce((one, other) => one + other) - excess);
     const dropped = new Set();
     let from = 0;
     bodies.forEach((body, index) => {
@@ -105,6 +104,13 @@ export class Encoder {
     const stays = (_, place) => !dropped.has(place);
     return { ids: row.ids.filter(stays), typeIds: row.typeIds.filter(stays), truncated: excess };
   }
+}
+
+/** How many tokens of each text stay: the longer is cut down to the shorter, then both alike. */
+function kept(lengths, room) {
+  if (lengths.length === 1) return [room];
+  const shorter = Math.min(...lengths, Math.floor(room / 2));
+  return lengths[0] <= lengths[1] ? [shorter, room - shorter] : [room - shorter, shorter];
 }
 
 /** Where a text's own tokens begin in a row. */

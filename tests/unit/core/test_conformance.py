@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge_tx import conformance, conformance_program
 from edge_tx.errors import InvalidConfig
 from edge_tx.golden import Golden, GoldenArray, GoldenCase, GoldenRow
-from edge_tx.manifest import Graph, Parity
+from edge_tx.manifest import Parity
 
 LOGITS = (0.5, -2.0)
 SCORES = {"bad": 0.92414, "good": 0.07586}
@@ -26,9 +26,8 @@ def case(value: Any = "hello", **changes: Any) -> GoldenCase:
     return GoldenCase(input=value, **(parts | changes))
 
 
-def graph(error: float = 0.0, cosine: float = 1.0) -> Graph:
-    parity = Parity(texts=3, max_abs_error=error, min_cosine=cosine, agreement=1.0)
-    return Graph("onnx-fp32", "onnx", "fp32", "graphs/onnx-fp32/m", (), (), (), parity)
+def parity(error: float = 0.0, cosine: float = 1.0) -> Parity:
+    return Parity(texts=3, max_abs_error=error, min_cosine=cosine, agreement=1.0)
 
 
 def lines(*answers: Any) -> bytes:
@@ -40,8 +39,8 @@ def right(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def judged(answer: Any, of: Graph | None = None, **options: Any) -> conformance.Score:
-    return conformance.score(Golden((case(),)), of or graph(), lines(answer), **options)
+def judged(answer: Any, of: Parity | None = None, **options: Any) -> conformance.Score:
+    return conformance.score(Golden((case(),)), of or parity(), lines(answer), **options)
 
 
 @pytest.mark.parametrize(
@@ -97,12 +96,12 @@ def test_wrong_answers_fail_and_say_how(answer: Any, said: str) -> None:
     ],
 )
 def test_what_is_no_answer_is_malformed(line: bytes, said: str) -> None:
-    score = conformance.score(Golden((case(),)), graph(), line)
+    score = conformance.score(Golden((case(),)), parity(), line)
     assert said in score.malformed[0]
 
 
 def test_missing_answers_fail_and_the_others_count() -> None:
-    score = conformance.score(Golden((case(), case("b"))), graph(), lines(right()))
+    score = conformance.score(Golden((case(), case("b"))), parity(), lines(right()))
     assert score.failures == ("case 1: no answer",)
     assert score.passed == 1
 
@@ -110,7 +109,7 @@ def test_missing_answers_fail_and_the_others_count() -> None:
 def test_a_reduced_precision_may_be_off_by_what_was_measured() -> None:
     answer = right(outputs={"logits": [0.51, -2.0]})
     assert not judged(answer).ok
-    assert judged(answer, graph(error=0.006, cosine=0.9999)).ok
+    assert judged(answer, parity(error=0.006, cosine=0.9999)).ok
 
 
 def test_ids_can_be_required() -> None:
@@ -126,7 +125,7 @@ def test_pairs_are_asked_and_what_cannot_be_is_counted() -> None:
         {"text": "hello"},
         {"text": "a", "pair": "b"},
     ]
-    assert conformance.score(golden, graph(), lines(right(), right())).skipped == 2
+    assert conformance.score(golden, parity(), lines(right(), right())).skipped == 2
     with pytest.raises(InvalidConfig, match="no golden case"):
         conformance.questions(Golden((windows,)))
 
@@ -140,7 +139,7 @@ def test_a_question_is_one_line_for_any_text(text: str) -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_judged(answers: bytes) -> None:
-    assert conformance.score(Golden((case(),)), graph(), answers).passed == 0
+    assert conformance.score(Golden((case(),)), parity(), answers).passed == 0
 
 
 class TestProgram:
