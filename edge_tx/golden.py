@@ -28,7 +28,7 @@ from edge_tx.text import Row, Tokenizer, collate
 
 if TYPE_CHECKING:
     from edge_tx.backends import Session
-    from edge_tx.manifest import Graph
+    from edge_tx.manifest import Graph, Parity
     from edge_tx.tasks import Result, Task
 
 __all__ = [
@@ -40,7 +40,9 @@ __all__ = [
     "GoldenCase",
     "GoldenRow",
     "Proof",
+    "allowed",
     "answer",
+    "array_failures",
     "compare",
     "prove",
     "record",
@@ -130,8 +132,8 @@ def prove(
     failures = [f"case {i}: {text}" for i, check in enumerate(checks) for text in check.failures]
     others = [check for check in checks if not check.agrees]
     # A graph which changes some answers by design may change some here; others not a single one.
-    allowed = math.ceil(MARGIN * (1 - graph.parity.agreement) * len(checks))
-    if len(others) > allowed:
+    most = math.ceil(MARGIN * (1 - graph.parity.agreement) * len(checks))
+    if len(others) > most:
         failures += [f"case {i}: {c.unlike}" for i, c in enumerate(checks) if not c.agrees]
     return Proof(
         cases=len(checks),
@@ -168,16 +170,16 @@ def _check(
     if [_tokens(row) for row in run.rows] != [(row.ids, row.type_ids) for row in case.rows]:
         differs = "token ids differ"
         return _Check(False, math.inf, 0.0, (differs,), differs)
-    worst, lowest, allowed, tie, failures = 0.0, 1.0, 0.0, 0.0, []
+    worst, lowest, widest, tie, failures = 0.0, 1.0, 0.0, 0.0, []
     for wanted, got in zip(case.rows, run.outputs, strict=True):
         for name, array in wanted.outputs.items():
-            limit = _allowed(array, golden, graph)
+            limit = allowed(array, golden, graph.parity)
             error, cosine = compare(array, got[name]) if name in got else (math.inf, 0.0)
-            failures += _array_failures(name, error, cosine, limit, golden, graph)
+            failures += array_failures(name, error, cosine, limit, golden, graph.parity)
             worst, lowest = max(worst, error), min(lowest, cosine)
-            allowed = max(allowed, limit)
+            widest = max(widest, limit)
             tie = max(tie, _rounding(array, golden))
-    differs = _difference(case.result, encode(run.result.to_dict()), _Limits(allowed, tie))
+    differs = _difference(case.result, encode(run.result.to_dict()), _Limits(widest, tie))
     return _Check(True, worst, lowest, tuple(failures), differs)
 
 
@@ -185,21 +187,32 @@ def _tokens(row: Row) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(row.ids), tuple(row.encoding.type_ids)
 
 
-def _allowed(array: GoldenArray, golden: Golden, graph: Graph) -> float:
-    return max(_rounding(array, golden), MARGIN * graph.parity.max_abs_error)
+def allowed(array: GoldenArray, golden: Golden, parity: Parity) -> float:
+    """How far any element of a graph's output may be off, on any device."""
+    return max(_rounding(array, golden), MARGIN * parity.max_abs_error)
 
 
 def _rounding(array: GoldenArray, golden: Golden) -> float:
     return golden.tolerance * max(map(abs, array.values), default=0.0)
 
 
-def _array_failures(
-    name: str, error: float, cosine: float, limit: float, golden: Golden, graph: Graph
+def array_failures(
+    name: str, error: float, cosine: float, limit: float, golden: Golden, parity: Parity
 ) -> list[str]:
+    """What is wrong with an output of a graph, one line each.
+
+    Args:
+        name: Of the output.
+        error: Its largest difference.
+        cosine: Its cosine to the reference's.
+        limit: What :func:`allowed` says.
+        golden: The bundle's answers.
+        parity: Of the graph.
+    """
     failures = []
     if error > limit:
         failures.append(f"{name} is off by {error:.3g}, allowed {limit:.3g}")
-    lost = max(golden.tolerance, MARGIN * (1 - graph.parity.min_cosine))
+    lost = max(golden.tolerance, MARGIN * (1 - parity.min_cosine))
     if 1 - cosine > lost:
         failures.append(f"{name} has cosine {cosine:.5f}, allowed {1 - lost:.5f}")
     return failures

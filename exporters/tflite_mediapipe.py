@@ -20,8 +20,9 @@ from typing import Any
 from edge_tx.errors import UnsupportedModel
 from edge_tx.exporters import tflite, tflite_buckets
 from edge_tx.exporters.traced import Exported, Traced
+from edge_tx.manifest import TaskSettings
 
-__all__ = ["export"]
+__all__ = ["INPUTS", "KINDS", "Kind", "activation", "export", "finished", "vocabulary"]
 
 #: MediaPipe's names of our inputs, in the order it expects them.
 INPUTS: Mapping[str, str] = {
@@ -37,16 +38,21 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same file from the same model, at any time
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """What MediaPipe makes of a task: its graph's name, and whether outputs are scores."""
+class Kind:
+    """What MediaPipe makes of a task.
+
+    Attributes:
+        title: Its graph's name, and the client's class.
+        scores: Whether outputs are scores.
+    """
 
     title: str
     scores: bool
 
 
-_KINDS = {
-    "sentence-embedding": _Kind("TextEmbedder", scores=False),
-    "text-classification": _Kind("TextClassifier", scores=True),
+KINDS: Mapping[str, Kind] = {
+    "sentence-embedding": Kind("TextEmbedder", scores=False),
+    "text-classification": Kind("TextClassifier", scores=True),
 }
 
 
@@ -72,46 +78,48 @@ def export(traced: Traced, folder: Path, length: int = 128) -> Exported:
         ExportFailed: litert-torch failed.
     """
     kind = _checked(traced)
-    vocabulary = _vocabulary(traced)
+    pieces = vocabulary(traced.tokenizer_json, traced.source.name)
     (bucket,) = tflite_buckets.checked([(1, min(length, traced.policy.max_length))])
     model = _as_mediapipe(traced, kind)
-    files = {_VOCABULARY: "\n".join(vocabulary)}
-    if kind.scores:
-        files[_LABELS] = "\n".join(traced.settings.labels)
-    graph = _with_metadata(tflite.convert(model, [bucket]), _metadata(kind))
     entry = folder / "mediapipe.tflite"
-    entry.write_bytes(_with_files(graph, files))
+    entry.write_bytes(
+        finished(tflite.convert(model, [bucket]), kind, pieces, traced.settings.labels)
+    )
     tools = {name: version(name) for name in ("torch", "transformers", "litert-torch")}
     return Exported(entry=entry, precision="fp32", route="litert-torch, MediaPipe", tools=tools)
 
 
-def _checked(traced: Traced) -> _Kind:
+def _checked(traced: Traced) -> Kind:
     problems = []
-    if traced.task not in _KINDS:
-        problems.append(f"it has no task for {traced.task} (it has one for {', '.join(_KINDS)})")
+    if traced.task not in KINDS:
+        problems.append(f"it has no task for {traced.task} (it has one for {', '.join(KINDS)})")
     names = tuple(spec.name for spec in traced.inputs)
     if names != tuple(INPUTS):
         problems.append(f"it feeds {', '.join(INPUTS)}, and this model takes {', '.join(names)}")
     if problems:
         raise UnsupportedModel(f"MediaPipe cannot run {traced.source.name}: {'; '.join(problems)}")
-    return _KINDS[traced.task]
+    return KINDS[traced.task]
 
 
-def _vocabulary(traced: Traced) -> list[str]:
-    """Pieces by id, as MediaPipe reads them: one per line."""
-    model = json.loads(traced.tokenizer_json)["model"]
+def vocabulary(tokenizer_json: str, name: str) -> list[str]:
+    """Pieces by id, as MediaPipe reads them: one per line.
+
+    Raises:
+        UnsupportedModel: The tokenizer is no WordPiece of BERT's.
+    """
+    model = json.loads(tokenizer_json)["model"]
     pieces = model.get("vocab")
     missing = [token for token in _SPECIAL if not isinstance(pieces, dict) or token not in pieces]
     if model.get("type") != "WordPiece" or missing:
         raise UnsupportedModel(
-            f"MediaPipe cannot run {traced.source.name}: its tokenizer is no WordPiece of BERT's "
+            f"MediaPipe cannot run {name}: its tokenizer is no WordPiece of BERT's "
             f"(with {', '.join(_SPECIAL)})"
         )
     by_id = {index: piece for piece, index in pieces.items()}
     return [by_id.get(index, f"[unused-{index}]") for index in range(max(by_id) + 1)]
 
 
-def _as_mediapipe(traced: Traced, kind: _Kind) -> Traced:
+def _as_mediapipe(traced: Traced, kind: Kind) -> Traced:
     """The module with MediaPipe's names, and with scores where it shows outputs as such."""
     inputs = tuple(replace(spec, name=INPUTS[spec.name]) for spec in traced.inputs)
     module = _scoring(traced) if kind.scores else traced.module
@@ -121,17 +129,20 @@ def _as_mediapipe(traced: Traced, kind: _Kind) -> Traced:
 _ACTIVATIONS = {"multi_label_classification": "sigmoid", "regression": "none"}
 
 
+def activation(settings: TaskSettings) -> str:
+    """What makes scores of logits: ``"softmax"``, ``"sigmoid"`` or ``"none"``."""
+    usual = "softmax" if len(settings.labels) > 1 else "sigmoid"
+    return settings.activation or _ACTIVATIONS.get(settings.problem_type, usual)
+
+
 def _scoring(traced: Traced) -> Any:
     import torch
 
-    settings = traced.settings
-    usual = "softmax" if len(settings.labels) > 1 else "sigmoid"
-    activation = settings.activation or _ACTIVATIONS.get(settings.problem_type, usual)
     apply = {
         "sigmoid": torch.sigmoid,
         "softmax": lambda logits: torch.softmax(logits, dim=-1),
         "none": lambda logits: logits,
-    }[activation]
+    }[activation(traced.settings)]
 
     class Scoring(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -144,6 +155,24 @@ def _scoring(traced: Traced) -> Any:
     return Scoring().eval()
 
 
+def finished(graph: bytes, kind: Kind, pieces: Sequence[str], labels: Sequence[str]) -> bytes:
+    """Gives a graph what MediaPipe needs beside it.
+
+    Args:
+        graph: A ``.tflite`` file of one signature with the inputs :data:`INPUTS`.
+        kind: What MediaPipe makes of it.
+        pieces: Of the vocabulary, by id.
+        labels: Of a classifier.
+
+    Returns:
+        Contents of a ``.tflite`` file.
+    """
+    files = {_VOCABULARY: "\n".join(pieces)}
+    if kind.scores:
+        files[_LABELS] = "\n".join(labels)
+    return _with_files(_with_metadata(graph, _metadata(kind)), files)
+
+
 # ---------------------------------------------------------------------------------- metadata
 #
 # Slots are the positions of the fields in MediaPipe's metadata_schema.fbs, which only grows at
@@ -154,7 +183,7 @@ _BERT_TOKENIZER_OPTIONS = 4
 _FEATURE_PROPERTIES = 1
 
 
-def _metadata(kind: _Kind) -> bytes:
+def _metadata(kind: Kind) -> bytes:
     import flatbuffers
 
     b = flatbuffers.Builder(1024)

@@ -19,7 +19,8 @@ from edge_tx.errors import TruncationWarning, UnknownName
 
 __all__ = ["VERBS", "cli", "main", "run"]
 
-# Verb -> its line in `edge-tx --help`. Its command is `command` in edge_tx/cli/<verb>.py.
+# Verb -> its line in `edge-tx --help`. Its command is `command` in edge_tx/cli/<verb>.py, where a
+# dash is an underscore.
 VERBS: Mapping[str, str] = MappingProxyType(
     {
         "export": "Turn a checkpoint into a bundle whose graphs are proven.",
@@ -30,11 +31,13 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "run": "Answer texts from the arguments, a file or stdin.",
         "build": "Build the engines that a bundle's graphs need on this device.",
         "verify": "Check a bundle's hashes and its answers on this device.",
+        "conformance": "Score a program in any language against the golden answers.",
         "eval": "Measure every graph on labelled data, side by side.",
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",
         "tune": "Find the best graph for this device, and remember it.",
-        "pack": "Pack a bundle's folder into one .etx file.",
+        "pack": "Pack a bundle into one .etx file, or a graph with its tokenizer.",
+        "init-app": "Copy an example app with a bundle in it, ready to run.",
         "doctor": "Look over this device and the installed backends.",
         "tasks": "List the tasks.",
         "recipes": "List the ways to quantise, and their options.",
@@ -52,7 +55,7 @@ class _Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in VERBS:
-            module = importlib.import_module(f"edge_tx.cli.{cmd_name}")
+            module = importlib.import_module(f"edge_tx.cli.{cmd_name.replace('-', '_')}")
             return cast(click.Command, module.command)
         if ctx.resilient_parsing:  # completing a line that holds an unknown verb
             return None

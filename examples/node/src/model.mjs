@@ -1,0 +1,52 @@
+// A model: tokenizer and session of one bundle.
+
+import { InferenceSession, Tensor } from "onnxruntime-node";
+
+import { openBundle } from "./bundle.mjs";
+import { Encoder, feeds } from "./encode.mjs";
+
+export class Model {
+  #encoder;
+  #session;
+
+  constructor(manifest, encoder, session) {
+    this.manifest = manifest;
+    this.#encoder = encoder;
+    this.#session = session;
+  }
+
+  /**
+   * Opens a bundle's graph for ONNX Runtime on the CPU.
+   *
+   * @param {string} folder
+   * @param {number} [threads] By default those that ONNX Runtime finds.
+   */
+  static async open(folder, threads = 0) {
+    const bundle = await openBundle(folder);
+    const encoder = new Encoder(bundle.tokenizerJson, bundle.manifest);
+    const session = await InferenceSession.create(bundle.graphPath, {
+      executionProviders: ["cpu"],
+      intraOpNumThreads: threads,
+    });
+    return new Model(bundle.manifest, encoder, session);
+  }
+
+  /** Most tokens of a text that the model reads. */
+  get maxLength() {
+    return this.#encoder.maxLength;
+  }
+
+  /**
+   * Runs one text, or a pair.
+   *
+   * @param {string} text
+   * @param {string} [pair]
+   * @returns {Promise<{ids: number[], truncated: number, outputs: Record<string, Float32Array>}>}
+   */
+  async run(text, pair) {
+    const row = this.#encoder.encode(text, pair);
+    const results = await this.#session.run(feeds(Tensor, row, this.#encoder.inputs));
+    const outputs = Object.entries(results).map(([name, tensor]) => [name, tensor.data]);
+    return { ids: row.ids, truncated: row.truncated, outputs: Object.fromEntries(outputs) };
+  }
+}
