@@ -20,6 +20,8 @@ _KINDS: tuple[tuple[str, tuple[type, ...], str], ...] = (
     ("a text", (str,), "string"),
 )
 
+_ALLOWED = {kind: (words, classes) for words, classes, kind in _KINDS}
+
 
 @dataclass(frozen=True, slots=True)
 class KeptColumn:
@@ -165,9 +167,7 @@ def _checked(column: KeptColumn, cell: Any) -> Any:
         refuse_surrogates(cell)
     if cell is None or column.type is not None or column.kind == "json":
         return cell
-    words, classes = next(
-        (words, classes) for words, classes, kind in _KINDS if kind == column.kind
-    )
+    words, classes = _ALLOWED[column.kind]
     if type(cell) not in classes or (type(cell) is int and not -(2**63) <= cell < 2**63):
         raise InvalidInput(
             f"{column.name!r} is not {words}, as in the rows before, but {cell!r:.40}"

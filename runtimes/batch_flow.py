@@ -1,4 +1,4 @@
-"""How a batch job goes: look into the input, settle or find the job, open the model, run, report."""
+"""How a batch job goes: look into the input, find or begin the job, open the model, run."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def run_job(
         stop: Asked at each shard's edge whether to stop there.
     """
     began = time.perf_counter()
-    format = shard_format(settings.output_format)
+    shards = shard_format(settings.output_format)
     taken = _look_into(bundle, source, settings)
     with ExitStack() as stack:
         stack.enter_context(_going_on(output))
-        store = Store.open(output, taken.job, format)
+        store = Store.open(output, taken.job, shards)
         stack.callback(store.close)
         resumed = store.sum("rows")
         if store.is_finished:

@@ -103,9 +103,9 @@ def _zstandard(path: str) -> IO[bytes]:
 
 
 PACKINGS: Mapping[str, Callable[[str], IO[bytes]]] = {
-    ".gz": lambda path: gzip.open(path, "rb"),
-    ".bz2": lambda path: bz2.open(path, "rb"),
-    ".xz": lambda path: lzma.open(path, "rb"),
+    ".gz": gzip.GzipFile,
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
     ".zst": _zstandard,
 }
 
@@ -244,10 +244,15 @@ def _values(batch: Any) -> Iterator[Cells]:
         yield from batch.to_pylist()
     except UnicodeDecodeError:  # one bad cell loses its row, not its neighbours
         for index in range(batch.num_rows):
-            try:
-                yield batch.slice(index, 1).to_pylist()[0]
-            except UnicodeDecodeError as exc:
-                yield f"not UTF-8 (byte {exc.start + 1})"
+            yield _value(batch.slice(index, 1))
+
+
+def _value(row: Any) -> Cells:
+    try:
+        cells: Cells = row.to_pylist()[0]
+    except UnicodeDecodeError as exc:
+        return f"not UTF-8 (byte {exc.start + 1})"
+    return cells
 
 
 def _parquet_rows(path: str, _lines: int) -> int:

@@ -64,9 +64,7 @@ class Settings:
         try:
             json.dumps(encode([self.options, self.opening]), allow_nan=False)
         except (TypeError, ValueError) as exc:
-            raise InvalidConfig(
-                f"options must be plain values, to be compared later: {exc}"
-            ) from exc
+            raise InvalidConfig(f"options must be plain values, to be kept: {exc}") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +119,14 @@ def versions() -> dict[str, str]:
     """Versions of the packages that the output's bytes depend on."""
     import edge_tx
 
-    found = {"edge_tx": edge_tx.__version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = ""
-    return found
+    return {"edge_tx": edge_tx.__version__} | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

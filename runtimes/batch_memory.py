@@ -54,7 +54,8 @@ class Ceiling:
         if limit is not None and self.peak > limit * _HIGH:
             raise InvalidConfig(
                 f"the model alone takes {self.peak / 1e6:.0f} MB, too much for a limit of "
-                f"{limit / 1e6:.0f} MB: allow {self.peak * 1.2 / 1e6:.0f} MB, or take a smaller graph"
+                f"{limit / 1e6:.0f} MB: allow {self.peak * 1.2 / 1e6:.0f} MB, or take a smaller "
+                "graph"
             )
 
     def room(self) -> Room:
@@ -87,8 +88,8 @@ class Ceiling:
             now = self._measure()
         if now > self._limit and self._step == _STEPS:
             raise BatchStopped(
-                f"the smallest windows take {now / 1e6:.0f} MB where {self._limit / 1e6:.0f} MB are "
-                "allowed: allow more, and the same job goes on"
+                f"the smallest windows take {now / 1e6:.0f} MB where {self._limit / 1e6:.0f} MB "
+                "are allowed: allow more, and the same job goes on"
             )
         if now > self._limit * _HIGH:
             self._step = min(self._step + 1, _STEPS)

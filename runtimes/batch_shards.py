@@ -94,9 +94,9 @@ class ShardFormat:
     needs: Callable[[], object]
 
 
-def shard_path(folder: Path, number: int, format: ShardFormat) -> Path:
+def shard_path(folder: Path, number: int, shards: ShardFormat) -> Path:
     """Where a shard is."""
-    return folder / f"part-{number:06d}{format.suffix}"
+    return folder / f"part-{number:06d}{shards.suffix}"
 
 
 def shard_format(name: str) -> ShardFormat:
@@ -157,7 +157,7 @@ def _write_parquet(table: Table, shard: Shard, file: io.BufferedWriter) -> None:
     parquet.write_table(
         pa.Table.from_arrays(arrays, schema=schema),
         file,
-        compression={name: "zstd" for name in packed} | {"embedding.list.element": "none"},
+        compression=dict.fromkeys(packed, "zstd") | {"embedding.list.element": "none"},
         use_dictionary=[name for name in packed if pa.types.is_string(schema.field(name).type)],
         row_group_size=max(len(shard.rows), 1),
     )

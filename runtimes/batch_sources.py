@@ -87,8 +87,8 @@ class Source:
             return (InputFile(STDIN, 0, ""),), None
         seen = [_identified(Path(path)) for path in self.paths]
         counts = [
-            format.count(path, lines)
-            for path, format, (_, lines) in zip(self.paths, self.formats, seen, strict=True)
+            kind.count(path, lines)
+            for path, kind, (_, lines) in zip(self.paths, self.formats, seen, strict=True)
         ]
         known = [count for count in counts if count is not None]
         return tuple(f for f, _ in seen), sum(known) if len(known) == len(counts) else None
@@ -119,10 +119,10 @@ class Source:
                 yield SourceRow(number, file, line, cells)
 
     def _all(self, columns: Sequence[str] | None) -> Iterator[tuple[str, int, Any]]:
-        for path, format in zip(self.paths, self.formats, strict=True):
+        for path, kind in zip(self.paths, self.formats, strict=True):
             name = "stdin" if path == STDIN else Path(path).name
             with reading(name), _stream(path) as stream:
-                for line, cells in format.read(stream, columns):
+                for line, cells in kind.read(stream, columns):
                     yield name, line, cells
 
 
@@ -152,12 +152,13 @@ def find(where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], kind:
 
 
 def _expanded(where: str) -> list[str]:
-    if where == STDIN or os.path.isfile(where):
+    if where == STDIN or Path(where).is_file():
         return [where]
-    if os.path.isdir(where):
+    if Path(where).is_dir():
         found = [str(p) for p in sorted(Path(where).rglob("*")) if _is_data(p, Path(where))]
     else:
-        found = sorted(path for path in glob.glob(where, recursive=True) if os.path.isfile(path))
+        matches = glob.glob(where, recursive=True)  # noqa: PTH207 - Path's takes no absolute ones
+        found = sorted(path for path in matches if Path(path).is_file())
     if not found:
         raise InvalidInput(f"no input at {where}: no such file, folder or pattern with files in it")
     return found

@@ -42,15 +42,15 @@ class Store:
         shards: Journal entries of the shards that are done, from the first on without a gap.
     """
 
-    def __init__(self, folder: Path, journal: Journal, format: ShardFormat) -> None:
+    def __init__(self, folder: Path, journal: Journal, shards_as: ShardFormat) -> None:
         self.folder = folder
         self.journal = journal
-        self._format = format
-        self.shards = _intact(folder, journal.find("shard"), format)
+        self._shards_as = shards_as
+        self.shards = _intact(folder, journal.find("shard"), shards_as)
         self._cut_dead_letters(self.dead_bytes)
 
     @classmethod
-    def open(cls, folder: Path, job: Job, format: ShardFormat) -> Store:
+    def open(cls, folder: Path, job: Job, shards_as: ShardFormat) -> Store:
         """Opens a folder, a new one where there is none.
 
         Raises:
@@ -68,7 +68,7 @@ class Store:
                 journal.append("job", job=job.plain())
                 sync_folder(folder)
                 sync_folder(folder.parent)
-            return cls(folder, journal, format)
+            return cls(folder, journal, shards_as)
         except BaseException:
             journal.close()
             raise
@@ -105,8 +105,8 @@ class Store:
         Raises:
             OSError: The disk is full, say. What was done before stays done.
         """
-        with place_file(shard_path(self.folder, shard.number, self._format)) as file:
-            self._format.write(table, shard, file)
+        with place_file(shard_path(self.folder, shard.number, self._shards_as)) as file:
+            self._shards_as.write(table, shard, file)
             size = file.tell()
         dead_bytes = self.bury(shard.bad, sync=True)
         entry = self.journal.append(
@@ -163,13 +163,13 @@ def _check_free(folder: Path) -> None:
 
 
 def _intact(
-    folder: Path, entries: list[dict[str, Any]], format: ShardFormat
+    folder: Path, entries: list[dict[str, Any]], shards_as: ShardFormat
 ) -> list[dict[str, Any]]:
     """The shards from the first on whose files are there; later entries stand for earlier ones."""
     latest = {int(entry["number"]): entry for entry in entries}
     found: list[dict[str, Any]] = []
     while (entry := latest.get(len(found))) is not None:
-        path = shard_path(folder, len(found), format)
+        path = shard_path(folder, len(found), shards_as)
         if not path.is_file() or path.stat().st_size != entry["bytes"]:
             break
         found.append(entry)

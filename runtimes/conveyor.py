@@ -146,13 +146,18 @@ class Conveyor:
         rows: list[Row] = []
         refused: dict[int, InvalidInput] = {}
         for index, item in enumerate(items):
-            try:
-                own = self._task.encode(self._tokenizer, [item], self.options)
-            except InvalidInput as exc:
-                refused[index] = exc
+            own = self._encode_one(item)
+            if isinstance(own, InvalidInput):
+                refused[index] = own
             else:
                 rows += [replace(row, item=index) for row in own]
         return rows, refused
+
+    def _encode_one(self, item: Any) -> list[Row] | InvalidInput:
+        try:
+            return self._task.encode(self._tokenizer, [item], self.options)
+        except InvalidInput as exc:
+            return exc
 
 
 def windows(
