@@ -127,6 +127,8 @@ def _named(task: str, names: Sequence[str]) -> tuple[tuple[str, ...], Any]:
 
 
 def _known(task: str, names: Sequence[str]) -> tuple[tuple[str, ...], Any]:
+    # Where no row can be read there is nothing to tell columns by, and nothing to answer either.
+    names = names or [known[0] for known in _one_input(task)[-1].columns]
     row = dict.fromkeys(names)
     for layout in _one_input(task):
         if layout.fits(row):
@@ -134,7 +136,7 @@ def _known(task: str, names: Sequence[str]) -> tuple[tuple[str, ...], Any]:
             return columns, _maker(layout)
     wanted = ", or ".join(map(str, _one_input(task)))
     raise InvalidConfig(
-        f"'{task}' needs the columns {wanted}; the input has {', '.join(names) or 'none'}: "
+        f"'{task}' needs the columns {wanted}; the input has {', '.join(names)}: "
         "name the column of the text"
     )
 

@@ -76,6 +76,13 @@ class Table:
         """The columns of the results."""
         return fields_of(self.task)
 
+    @property
+    def kept_names(self) -> tuple[str, ...]:
+        """Names of the kept columns, with ``input_`` before one that a result has too."""
+        taken = {"row", *(f"{column.name}{end}" for column in self.fields for end in ("", "_scale"))}
+        names = (column.name for column in self.kept)
+        return tuple(f"input_{name}" if name in taken else name for name in names)
+
 
 @dataclass(frozen=True, slots=True)
 class ShardFormat:
@@ -142,8 +149,8 @@ def _write_parquet(table: Table, shard: Shard, file: io.BufferedWriter) -> None:
 
     names: list[str] = ["row"]
     arrays: list[Any] = [pa.array(shard.rows, pa.int64())]
-    for index, column in enumerate(table.kept):
-        names.append(column.name)
+    for index, (name, column) in enumerate(zip(table.kept_names, table.kept, strict=True)):
+        names.append(name)
         arrays.append(_kept_array(pa, column, [cells[index] for cells in shard.kept]))
     for name, array in _result_arrays(pa, table, shard.results):
         names.append(name)
@@ -193,7 +200,7 @@ def _write_json_lines(table: Table, shard: Shard, file: io.BufferedWriter) -> No
         shard.rows, shard.kept, shard.results, vectors, strict=True
     ):
         record = {"row": row}
-        record |= {c.name: cell for c, cell in zip(table.kept, kept, strict=True)}
+        record |= zip(table.kept_names, kept, strict=True)
         record |= vector | {column.name: column.as_json(result) for column in plain}
         line = json.dumps(record, ensure_ascii=False, default=str)
         file.write(line.encode("utf-8") + b"\n")
