@@ -79,7 +79,8 @@ class Table:
     @property
     def kept_names(self) -> tuple[str, ...]:
         """Names of the kept columns, with ``input_`` before one that a result has too."""
-        taken = {"row", *(f"{column.name}{end}" for column in self.fields for end in ("", "_scale"))}
+        endings = ("", "_scale")
+        taken = {"row", *(f"{column.name}{end}" for column in self.fields for end in endings)}
         names = (column.name for column in self.kept)
         return tuple(f"input_{name}" if name in taken else name for name in names)
 

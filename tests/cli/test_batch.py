@@ -327,7 +327,7 @@ def test_a_full_disk_at_any_moment_loses_nothing(
     edge_tx.batch(embedder, many, tmp_path / "whole", shard_rows=60)
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(BatchStopped, match="No space left on device.*goes on"):
+        with pytest.raises(BatchStopped, match=r"No space left on device.*goes on"):
             edge_tx.batch(embedder, many, tmp_path / "out", shard_rows=60)
     edge_tx.batch(embedder, many, tmp_path / "out", shard_rows=60)
     assert fingerprints(tmp_path / "out") == fingerprints(tmp_path / "whole")
@@ -499,5 +499,5 @@ def test_map_is_a_stream(embedder: Path) -> None:
             list(model.map(["cat", 3]))
         with pytest.raises(InvalidInput, match="takes a stream"):
             model.map("cat")
-        with pytest.raises(InvalidInput, match="input 2: .* tokens, more than"):
+        with pytest.raises(InvalidInput, match=r"input 2: .* tokens, more than"):
             list(model.map(["cat", "dog", "cat " * 40], too_long="error"))
