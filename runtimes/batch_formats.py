@@ -78,7 +78,8 @@ def opened(path: str) -> IO[bytes]:
     """Opens a file, and unpacks it on the way if its name says that it is packed."""
     for ending, unpack in PACKINGS.items():
         if path.lower().endswith(ending):
-            return unpack(path)
+            stream: IO[bytes] = unpack(path)
+            return stream
     return Path(path).open("rb")
 
 
@@ -102,7 +103,7 @@ def _zstandard(path: str) -> IO[bytes]:
     return io.BufferedReader(stream)
 
 
-PACKINGS: Mapping[str, Callable[[str], IO[bytes]]] = {
+PACKINGS: Mapping[str, Callable[[str], Any]] = {
     ".gz": gzip.GzipFile,
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,

@@ -141,8 +141,8 @@ def find(where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], kind:
     """
     if kind != "auto" and kind not in FORMATS:
         raise UnknownName("input format", kind, ("auto", *FORMATS))
-    several = isinstance(where, Sequence) and not isinstance(where, str)
-    paths = [path for one in (where if several else [where]) for path in _expanded(os.fspath(one))]
+    places = [where] if isinstance(where, (str, os.PathLike)) else where
+    paths = [path for place in places for path in _expanded(os.fspath(place))]
     if STDIN in paths and len(paths) > 1:
         raise InvalidConfig("stdin goes alone: write it to a file to read it beside others")
     if STDIN in paths and kind == "auto":
