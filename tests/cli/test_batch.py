@@ -394,8 +394,10 @@ def test_kept_columns_keep_their_types_and_clashing_ones_get_a_name(
     fake_bundle: FakeBundle, tmp_path: Path
 ) -> None:
     bundle = fake_bundle("text-classification")
-    rows: list[dict[str, Any]] = [{"text": "cat", "label": "x", "n": 1, "f": 1, "o": {"a": [1]}, "b": True},
-            {"text": "dog", "label": None, "n": 2, "f": 0.5, "o": None, "b": False}]  # fmt: skip
+    rows: list[dict[str, Any]] = [
+        {"text": "cat", "label": "x", "n": 1, "f": 1, "o": {"a": [1]}, "b": True},
+        {"text": "dog", "label": None, "n": 2, "f": 0.5, "o": None, "b": False},
+    ]
     (tmp_path / "in.jsonl").write_bytes(json_lines(rows))
     edge_tx.batch(
         bundle, tmp_path / "in.jsonl", tmp_path / "out", keep=["label", "n", "f", "o", "b"]
