@@ -220,6 +220,7 @@ def _report(
         answered=rows - bad,
         bad=bad,
         repeated=store.sum("repeated"),
+        truncated=store.sum("truncated"),
         tokens=store.sum("tokens"),
         shards=len(store.shards),
         resumed_rows=resumed,

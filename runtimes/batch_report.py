@@ -44,6 +44,7 @@ class BatchReport:
         answered: Of these, rows that have a result.
         bad: Of these, rows in the dead-letter file.
         repeated: Of the answered ones, those whose answer another row had.
+        truncated: Of the answered ones, those that were too long and were cut.
         tokens: Tokens that were read, special ones included.
         shards: Output files.
         resumed_rows: Rows that earlier runs had done.
@@ -66,6 +67,7 @@ class BatchReport:
     answered: int
     bad: int
     repeated: int
+    truncated: int
     tokens: int
     shards: int
     resumed_rows: int

@@ -115,6 +115,7 @@ class Store:
             rows=len(shard.rows) + len(shard.bad),
             bad=len(shard.bad),
             repeated=shard.repeated,
+            truncated=sum(result.truncated > 0 for result in shard.results),
             tokens=shard.tokens,
             bytes=size,
             dead_bytes=dead_bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from edge_tx.cli.screen import Screen, facts, human_bytes, output_options
 
 if TYPE_CHECKING:
     from edge_tx.runtimes.batch_report import BatchProgress, BatchReport
+
+# Where there is no terminal to draw on, in a log, say.
+_SECONDS_BETWEEN_LINES = 60
 
 _INPUT_FORMATS = ("auto", "text", "jsonl", "csv", "tsv", "parquet", "arrow")
 
@@ -154,7 +158,7 @@ def _bar(screen: Screen) -> Iterator[Callable[[BatchProgress], None]]:
     columns = (
         SpinnerColumn("line"),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=max(4, min(24, console.width - 84))),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(compact=True),
     )
@@ -162,23 +166,29 @@ def _bar(screen: Screen) -> Iterator[Callable[[BatchProgress], None]]:
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("opening and measuring", total=None, speed="")
 
+        said = time.monotonic()
+
         def tell(now: BatchProgress) -> None:
-            of = f" of {now.total:,}" if now.total else ""
-            bad = f", {now.bad:,} bad" if now.bad else ""
-            speed = (
-                f"{now.rows_per_second:,.0f} rows/s  {now.tokens_per_second:,.0f} tok/s  "
-                f"{now.rss_bytes / 1e6:,.0f} MB"
-            )
+            nonlocal said
+            done, speed = _done(now), _speed(now)
             total = max(now.total, now.rows) if now.total else None
-            bar.update(
-                task,
-                description=f"{now.rows:,}{of} rows{bad}",
-                completed=now.rows,
-                total=total,
-                speed=speed,
-            )
+            bar.update(task, description=done, completed=now.rows, total=total, speed=speed)
+            if hidden and time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                screen.remark(f"{done}  {speed}")
 
         yield tell
+
+
+def _done(now: BatchProgress) -> str:
+    of = f" of {now.total:,}" if now.total else ""
+    bad = f", {now.bad:,} bad" if now.bad else ""
+    return f"{now.rows:,}{of} rows{bad}"
+
+
+def _speed(now: BatchProgress) -> str:
+    rates = f"{now.rows_per_second:,.0f} rows/s  {now.tokens_per_second:,.0f} tok/s"
+    return f"{rates}  {now.rss_bytes / 1e6:,.0f} MB"
 
 
 def _rows(report: BatchReport) -> dict[str, object]:
@@ -195,6 +205,7 @@ def _rows(report: BatchReport) -> dict[str, object]:
         "output": f"{report.output} ({report.shards:,} files)",
         "rows": f"{report.rows:,}{resumed}",
         "answered": f"{report.answered:,}{repeated}",
+        "cut": f"{report.truncated:,} texts that were too long" if report.truncated else "",
         "bad": f"{report.bad:,}, see {report.dead_letters}" if report.bad else "",
         "speed": speed if report.graph else "",
         "ran on": f"{report.graph}, {threads}, {report.runtime}" if report.graph else "",
