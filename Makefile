@@ -11,7 +11,7 @@ PIP_ARGS ?=
 VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= 2
-EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,tensorrt-rtx,parquet,dev
+EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,tensorrt-rtx,parquet,batch,dev
 DEMO_ARGS ?=
 
 BIN := $(VENV)/bin

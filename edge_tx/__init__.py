@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge_tx.errors import EdgeTxError, TruncationWarning
     from edge_tx.exporters.pipeline import export
     from edge_tx.report import Report
+    from edge_tx.runtimes.batch import batch
     from edge_tx.runtimes.loading import load
     from edge_tx.runtimes.model import Model
     from edge_tx.scoreboard import evaluate
@@ -31,6 +32,7 @@ _HOMES = {
     "Model": "edge_tx.runtimes.model",
     "Report": "edge_tx.report",
     "TruncationWarning": "edge_tx.errors",
+    "batch": "edge_tx.runtimes.batch",
     "distill": "edge_tx.calibration.distillation",
     "evaluate": "edge_tx.scoreboard",
     "export": "edge_tx.exporters.pipeline",
@@ -50,6 +52,7 @@ __all__ = [
     "Report",
     "TruncationWarning",
     "__version__",
+    "batch",
     "distill",
     "evaluate",
     "export",

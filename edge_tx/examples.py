@@ -50,6 +50,11 @@ class Layout:
     def __str__(self) -> str:
         return " and ".join("/".join(names) for names in self.columns)
 
+    @property
+    def is_one_input(self) -> bool:
+        """Whether a row is one input, and not two whose results are compared."""
+        return self.make is not _as_two
+
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether a row has all the columns of the inputs."""
         return all(any(name in row for name in names) for names in self.columns)

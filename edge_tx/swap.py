@@ -26,7 +26,7 @@ from typing import Any
 
 from edge_tx.errors import BundleError
 
-__all__ = ["io_errors", "publish", "recover", "sync_tree", "work_folder"]
+__all__ = ["io_errors", "publish", "recover", "sync_folder", "sync_tree", "work_folder"]
 
 _OLD = "old"
 _AT_FDCWD = -100
@@ -88,7 +88,7 @@ def publish(new: Path, dest: Path, work: Path) -> None:
             new.rename(dest)
     else:
         new.replace(dest)
-    _sync_folder(dest.parent)
+    sync_folder(dest.parent)
 
 
 def recover(dest: Path) -> None:
@@ -110,7 +110,7 @@ def sync_tree(folder: Path) -> None:
         for name in names:
             with (Path(base) / name).open("rb") as file:
                 os.fsync(file.fileno())
-        _sync_folder(Path(base))
+        sync_folder(Path(base))
 
 
 def _clean(dest: Path) -> None:
@@ -128,7 +128,7 @@ def _reclaim(work: Path, dest: Path) -> bool:
     try:
         if (work / _OLD).exists() and not os.path.lexists(dest):
             (work / _OLD).rename(dest)
-            _sync_folder(dest.parent)
+            sync_folder(dest.parent)
         shutil.rmtree(work, ignore_errors=True)
     finally:
         _unlock(lock)
@@ -171,7 +171,8 @@ def _unlock(handle: int | None) -> None:
         os.close(handle)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Has the disk hold a folder's names."""
     if os.name == "nt":  # folders cannot be opened there
         return
     handle = os.open(folder, os.O_RDONLY)

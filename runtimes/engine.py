@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from edge_tx.backends import Placement, Session
 from edge_tx.errors import InvalidConfig, SessionFailed
-from edge_tx.runtimes.scheduling import Batch, plan, run
+from edge_tx.runtimes.scheduling import TOKEN_BUDGET, Batch, plan, run
 from edge_tx.tensors import Array
 from edge_tx.text import Row, TokenizerPolicy, collate
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Pending"]
 
 OpenSession = Callable[[int, int], Session]
 Reduce = Callable[[Mapping[str, Array], Sequence[Row]], list[Any]]
@@ -25,6 +25,33 @@ Reduce = Callable[[Mapping[str, Array], Sequence[Row]], list[Any]]
 _WORTH_STREAMS = 16
 
 _CLOSED = "the model is closed: load it again"
+
+
+class Pending:
+    """Rows that are being run; made by :meth:`Engine.submit`."""
+
+    def __init__(self, parts: list[Any], batches: Sequence[Future[None]]) -> None:
+        self._parts = parts
+        self._batches = batches
+
+    def result(self) -> list[Any]:
+        """Waits; one part per row, in the rows' order.
+
+        Raises:
+            SessionFailed: The graph failed. Batches that have not started are left out.
+        """
+        try:
+            for batch in self._batches:
+                batch.result()
+        except BaseException:
+            self.cancel()
+            raise
+        return self._parts
+
+    def cancel(self) -> None:
+        """Leaves out the batches that have not started."""
+        for batch in self._batches:
+            batch.cancel()
 
 
 class Engine:
@@ -56,6 +83,7 @@ class Engine:
         self._streams = threads if streams is None else streams
         self._wide: Session | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._aside: ThreadPoolExecutor | None = None
         self._deep: Session
         if self._adaptive or self._streams == 1:
             self._deep = open_session(threads, 1)
@@ -83,13 +111,7 @@ class Engine:
         batches = plan([len(row.ids) for row in rows])
         session, pool = self._for(len(batches))
         parts: list[Any] = [None] * len(rows)
-
-        def work(batch: Batch) -> None:
-            chosen = [rows[i] for i in batch]
-            results = reduce(session.run(collate(chosen, policy)), chosen)
-            for index, part in zip(batch, results, strict=True):
-                parts[index] = part
-
+        work = _work(session, rows, policy, reduce, parts)
         try:
             run(work, batches, pool)
         except RuntimeError as exc:  # the pool's word for "closed meanwhile by another thread"
@@ -97,6 +119,34 @@ class Engine:
                 raise
             raise SessionFailed(_CLOSED) from exc
         return parts
+
+    def submit(
+        self,
+        rows: Sequence[Row],
+        policy: TokenizerPolicy,
+        reduce: Reduce,
+        budget: int = TOKEN_BUDGET,
+    ) -> Pending:
+        """Starts rows and comes back at once, so that others can be prepared meanwhile.
+
+        Args:
+            rows: Any number of rows.
+            policy: How they are padded.
+            reduce: Called with a batch's arrays and its rows; gives one part per row.
+            budget: Most padded tokens of a batch.
+
+        Raises:
+            SessionFailed: The engine is closed.
+        """
+        batches = plan([len(row.ids) for row in rows], budget)
+        session, pool = self._for(len(batches))
+        parts: list[Any] = [None] * len(rows)
+        work = _work(session, rows, policy, reduce, parts)
+        with self._lock:
+            if self._closed:
+                raise SessionFailed(_CLOSED)
+            pool = pool or self._one_aside()
+            return Pending(parts, [pool.submit(work, batch) for batch in batches])
 
     def placement(self) -> Placement:
         """Where single rows run."""
@@ -106,8 +156,9 @@ class Engine:
         """Closes the sessions, after the calls under way."""
         with self._lock:
             self._closed = True
-            if self._pool is not None:
-                self._pool.shutdown(wait=True)
+            for pool in (self._pool, self._aside):
+                if pool is not None:
+                    pool.shutdown(wait=True)
             for session in (self._deep, self._wide):
                 if session is not None:
                     session.close()
@@ -121,9 +172,35 @@ class Engine:
             return self._wide, self._pool
         return self._deep, None
 
+    def _one_aside(self) -> ThreadPoolExecutor:
+        """The thread that runs batches of a session that takes one at a time."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._aside is None:
+            self._aside = ThreadPoolExecutor(1, thread_name_prefix="edge-tx-stream")
+        return self._aside
+
     def _widen(self) -> Session:
         from concurrent.futures import ThreadPoolExecutor  # 4 ms that a single text need not pay
 
         self._wide = self._open_session(self._threads // self._streams, self._streams)
         self._pool = ThreadPoolExecutor(self._streams, thread_name_prefix="edge-tx-stream")
         return self._wide
+
+
+def _work(
+    session: Session,
+    rows: Sequence[Row],
+    policy: TokenizerPolicy,
+    reduce: Reduce,
+    parts: list[Any],
+) -> Callable[[Batch], None]:
+    """What a stream does with a batch: it fills the places of its rows in ``parts``."""
+
+    def work(batch: Batch) -> None:
+        chosen = [rows[i] for i in batch]
+        results = reduce(session.run(collate(chosen, policy)), chosen)
+        for index, part in zip(batch, results, strict=True):
+            parts[index] = part
+
+    return work

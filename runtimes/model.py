@@ -21,13 +21,16 @@ from edge_tx.errors import (
     TruncationWarning,
 )
 from edge_tx.runtimes.engine import Engine
+from edge_tx.runtimes.scheduling import by_item
 from edge_tx.runtimes.selection import Candidate, Choice
 from edge_tx.stamps import graph_stamp
 from edge_tx.tasks import Result, Task
-from edge_tx.text import Row, Tokenizer
+from edge_tx.text import Tokenizer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from edge_tx.runtimes.conveyor import Conveyor
 
 
 __all__ = ["Description", "Model"]
@@ -118,6 +121,37 @@ class Model:
         row = tasks.find(self.task)
         raise InvalidInput(f"'{self.task}' takes {row.takes}, not {type(inputs).__name__}")
 
+    def map(self, inputs: Iterable[Any], **options: Any) -> Iterator[Any]:
+        """Answers a stream of any length, in its order, reading ahead by a few windows only.
+
+        While batches run, the next inputs are read and tokenised; inputs that are the same are
+        answered once in a window. For files, and for jobs that must survive a kill, see
+        :func:`edge_tx.batch`.
+
+        Args:
+            inputs: Texts, pairs or mappings.
+            **options: The task's options.
+
+        Yields:
+            A result for each input.
+
+        Raises:
+            InvalidInput: An input is not what the task takes; says which.
+            UnknownName: The task has no such option.
+            SessionFailed: The runtime failed, or the model is closed.
+        """
+        conveyor = self.conveyor(**options)
+        if isinstance(inputs, (str, bytes, Mapping)):
+            raise InvalidInput(f"map() takes a stream of inputs, not one {type(inputs).__name__}")
+        return self._mapped(conveyor, iter(inputs))
+
+    def conveyor(self, **options: Any) -> Conveyor:
+        """What batch jobs put windows of inputs on; see :mod:`edge_tx.runtimes.conveyor`."""
+        from edge_tx.runtimes.conveyor import Conveyor
+
+        chosen = self._task.options(**options)
+        return Conveyor(self._task, self._tokenizer, self._engine, chosen)
+
     def embed(self, texts: str | Iterable[str], **options: Any) -> npt.NDArray[np.float32]:
         """Embeds texts.
 
@@ -136,7 +170,7 @@ class Model:
             one: npt.NDArray[np.float32] = self(texts, **options).vector
             return one
         vectors = [result.vector for result in self(list(texts), **options)]
-        return np.stack(vectors) if vectors else np.empty((0, self._dimensions), np.float32)
+        return np.stack(vectors) if vectors else np.empty((0, self.dimensions), np.float32)
 
     def rank(self, query: str, documents: Sequence[str], **options: Any) -> list[Any]:
         """Ranks documents by how well they answer a query.
@@ -189,7 +223,8 @@ class Model:
         self.close()
 
     @property
-    def _dimensions(self) -> int:
+    def dimensions(self) -> int:
+        """Numbers of the graph's first output for each row or token; 0 if that is not fixed."""
         size = self._choice.graph.outputs[0].shape[-1]
         return size if isinstance(size, int) else 0
 
@@ -202,6 +237,20 @@ class Model:
         while window := list(islice(inputs, _WINDOW)):
             yield from self._answer(window, options, done)
             done += len(window)
+
+    def _mapped(self, conveyor: Conveyor, inputs: Iterator[Any]) -> Iterator[Any]:
+        from edge_tx.runtimes.conveyor import in_order
+
+        options = conveyor.options
+        items = (self._parse(value, index, options) for index, value in enumerate(inputs))
+        done = 0
+        for results in in_order(conveyor, items):
+            for index, result in enumerate(results, done):
+                if isinstance(result, InvalidInput):
+                    raise InvalidInput(f"input {index}: {result}") from result
+            self._tell_truncated(results)
+            yield from results
+            done += len(results)
 
     def _answer_one(self, value: Any, options: Any) -> Result:
         task, tokenizer = self._task, self._tokenizer
@@ -224,7 +273,7 @@ class Model:
         )
         results = [
             task.decode(tokenizer, item, mine, answers, options)
-            for item, (mine, answers) in zip(items, _by_item(rows, parts, len(items)), strict=True)
+            for item, (mine, answers) in zip(items, by_item(rows, parts, len(items)), strict=True)
         ]
         self._tell_truncated(results)
         return results
@@ -235,7 +284,7 @@ class Model:
         except InvalidInput as exc:
             raise InvalidInput(f"input {index}: {exc}") from exc
 
-    def _tell_truncated(self, results: Sequence[Result]) -> None:
+    def _tell_truncated(self, results: Sequence[Any]) -> None:
         cut = [r.truncated for r in results if r.truncated]
         if cut:
             warnings.warn(
@@ -244,16 +293,3 @@ class Model:
                 TruncationWarning,
                 stacklevel=4,
             )
-
-
-def _by_item(
-    rows: Sequence[Row], parts: Sequence[Any], items: int
-) -> Iterator[tuple[Sequence[Row], Sequence[Any]]]:
-    """Splits rows and parts, which stand in the items' order, into one pair of runs per item."""
-    start = 0
-    for item in range(items):
-        end = start
-        while end < len(rows) and rows[end].item == item:
-            end += 1
-        yield rows[start:end], parts[start:end]
-        start = end

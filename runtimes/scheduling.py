@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["TOKEN_BUDGET", "Batch", "plan", "run"]
+    from edge_tx.text import Row
+
+__all__ = ["TOKEN_BUDGET", "Batch", "by_item", "plan", "run"]
 
 # Padded tokens of one batch. Measured with all-MiniLM-L6-v2 on two cores: on two one-thread
 # streams, batches of 192 to 512 tokens are equally fast and 1,024 is slower by a twentieth, since
@@ -76,3 +78,16 @@ def run(work: Callable[[Batch], None], batches: Sequence[Batch], streams: Execut
     wait(futures)
     for future in futures:
         future.result()
+
+
+def by_item(
+    rows: Sequence[Row], parts: Sequence[Any], items: int
+) -> Iterator[tuple[Sequence[Row], Sequence[Any]]]:
+    """Splits rows and parts, which stand in the items' order, into one pair of runs per item."""
+    start = 0
+    for item in range(items):
+        end = start
+        while end < len(rows) and rows[end].item == item:
+            end += 1
+        yield rows[start:end], parts[start:end]
+        start = end

@@ -29,6 +29,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "distill": "Train a small model to answer as a large one does.",
         "sparsify": "Set weights of a checkpoint to zero, without training.",
         "run": "Answer texts from the arguments, a file or stdin.",
+        "batch": "Answer files of any size; goes on after a kill.",
         "build": "Build the engines that a bundle's graphs need on this device.",
         "verify": "Check a bundle's hashes and its answers on this device.",
         "conformance": "Score a program in any language against the golden answers.",

@@ -18,6 +18,7 @@ def test_all_is_this() -> None:
         "Report",
         "TruncationWarning",
         "__version__",
+        "batch",
         "distill",
         "evaluate",
         "export",

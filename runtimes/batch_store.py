@@ -1,0 +1,177 @@
+"""A batch job's output folder: shards, dead letters and the journal, and how they go together.
+
+::
+
+    OUTPUT/part-000000.parquet      a shard: so many rows of the input, in their order
+    OUTPUT/_dead_letters.jsonl      rows that could not be used, and why
+    OUTPUT/_journal.jsonl           what is done
+    OUTPUT/_report.json             the last run's report, once all is done
+
+Readers of tables take the folder as one table, and leave out names that begin with ``_``. A shard
+counts once its line is in the journal, which is written last; what lies there without a line is
+made again. The dead-letter file only grows, and is cut back to where the journal's last line says
+that it ended.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from edge_tx.errors import InvalidConfig
+from edge_tx.runtimes.batch_job import Job, check_same
+from edge_tx.runtimes.batch_journal import Journal
+from edge_tx.runtimes.batch_shards import Shard, ShardFormat, Table, place_file, shard_path
+from edge_tx.strict_json import dumps
+from edge_tx.swap import sync_folder
+
+__all__ = ["DEAD_LETTERS", "JOURNAL", "REPORT", "Store"]
+
+JOURNAL = "_journal.jsonl"
+DEAD_LETTERS = "_dead_letters.jsonl"
+REPORT = "_report.json"
+
+
+class Store:
+    """An output folder that is open for one job. Made by :meth:`open`; close it.
+
+    Attributes:
+        folder: Where it is.
+        journal: Its journal.
+        shards: Journal entries of the shards that are done, from the first on without a gap.
+    """
+
+    def __init__(self, folder: Path, journal: Journal, shards_as: ShardFormat) -> None:
+        self.folder = folder
+        self.journal = journal
+        self._shards_as = shards_as
+        self.shards = _intact(folder, journal.find("shard"), shards_as)
+        self._cut_dead_letters(self.dead_bytes)
+
+    @classmethod
+    def open(cls, folder: Path, job: Job, shards_as: ShardFormat) -> Store:
+        """Opens a folder, a new one where there is none.
+
+        Raises:
+            InvalidConfig: It holds something else, or another job's output.
+            InvalidInput: Its journal is damaged.
+        """
+        _check_free(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal.open(folder / JOURNAL)
+        try:
+            begun = journal.find("job")
+            if begun:
+                check_same(begun[0]["job"], job, folder)
+            else:
+                journal.append("job", job=job.plain())
+                sync_folder(folder)
+                sync_folder(folder.parent)
+            return cls(folder, journal, shards_as)
+        except BaseException:
+            journal.close()
+            raise
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the whole input is done."""
+        ends = self.journal.find("end")
+        return bool(ends) and ends[-1]["shards"] == len(self.shards)
+
+    @property
+    def dead_bytes(self) -> int:
+        """Bytes of the dead letters of the shards that are done."""
+        return int(self.shards[-1]["dead_bytes"]) if self.shards else 0
+
+    @property
+    def layout(self) -> dict[str, Any] | None:
+        """The layout that was settled, if one was."""
+        found = self.journal.find("layout")
+        return found[-1] if found else None
+
+    def sum(self, name: str) -> int:
+        """A count over all shards that are done."""
+        return sum(int(entry[name]) for entry in self.shards)
+
+    def write(self, table: Table, shard: Shard, digest: str) -> None:
+        """Writes a shard and its dead letters, and then its line in the journal.
+
+        Args:
+            table: The schema.
+            shard: The shard.
+            digest: Of the rows so far, where the input cannot be read twice.
+
+        Raises:
+            OSError: The disk is full, say. What was done before stays done.
+        """
+        with place_file(shard_path(self.folder, shard.number, self._shards_as)) as file:
+            self._shards_as.write(table, shard, file)
+            size = file.tell()
+        dead_bytes = self.bury(shard.bad, sync=True)
+        entry = self.journal.append(
+            "shard",
+            number=shard.number,
+            rows=len(shard.rows) + len(shard.bad),
+            bad=len(shard.bad),
+            repeated=shard.repeated,
+            truncated=sum(result.truncated > 0 for result in shard.results),
+            tokens=shard.tokens,
+            bytes=size,
+            dead_bytes=dead_bytes,
+            digest=digest,
+        )
+        self.shards.append(entry)
+
+    def bury(self, bad: list[dict[str, Any]], *, sync: bool = False) -> int:
+        """Adds dead letters; gives the bytes of the file."""
+        if not bad:
+            return self.dead_bytes
+        path = self.folder / DEAD_LETTERS
+        is_new = not path.exists()
+        with path.open("ab") as file:
+            file.write(b"".join(map(dumps, bad)))
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+            size = file.tell()
+        if is_new and sync:
+            sync_folder(self.folder)
+        return size
+
+    def finish(self) -> None:
+        """Says that the whole input is done."""
+        self.journal.append("end", shards=len(self.shards))
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        self.journal.close()
+
+    def _cut_dead_letters(self, size: int) -> None:
+        path = self.folder / DEAD_LETTERS
+        if path.exists():
+            if size:
+                os.truncate(path, size)
+            else:
+                path.unlink()
+
+
+def _check_free(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InvalidConfig(f"{folder} is a file: a batch job writes a folder of files")
+    if folder.is_dir() and not (folder / JOURNAL).exists() and any(folder.iterdir()):
+        raise InvalidConfig(f"{folder} holds other files: choose an empty or a new folder")
+
+
+def _intact(
+    folder: Path, entries: list[dict[str, Any]], shards_as: ShardFormat
+) -> list[dict[str, Any]]:
+    """The shards from the first on whose files are there; later entries stand for earlier ones."""
+    latest = {int(entry["number"]): entry for entry in entries}
+    found: list[dict[str, Any]] = []
+    while (entry := latest.get(len(found))) is not None:
+        path = shard_path(folder, len(found), shards_as)
+        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+            break
+        found.append(entry)
+    return found

@@ -1,0 +1,505 @@
+"""Batch jobs from end to end: every format, bad rows, and what is left by kills and full disks."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import gzip
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edge_tx
+from edge_tx.bench.batch_crash import crash, fingerprints
+from edge_tx.errors import BatchStopped, InvalidConfig, InvalidInput
+from edge_tx.runtimes import batch_run
+from edge_tx.runtimes.batch_report import BatchProgress
+
+pa = pytest.importorskip("pyarrow", reason="pip install 'edge-tx[batch]' for batch jobs")
+
+TEXTS = [
+    "the cat sat",
+    "a dog",
+    "good film",
+    "the cat sat",
+    "",
+    "paris on the mat",
+    "bad, bad\tcat",
+]
+ROWS = [{"id": index, "text": text} for index, text in enumerate(TEXTS)]
+
+FakeBundle = Callable[..., Path]
+EdgeTx = Callable[..., Any]
+
+
+def json_lines(rows: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def separated(delimiter: str) -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ["id", "text"], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(ROWS)
+    return out.getvalue().encode()
+
+
+def parquet() -> bytes:
+    from pyarrow import parquet
+
+    sink = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_pylist(ROWS), sink, row_group_size=3)
+    return bytes(sink.getvalue())
+
+
+def ipc(new: Callable[..., Any]) -> bytes:
+    table = pa.Table.from_pylist(ROWS)
+    sink = pa.BufferOutputStream()
+    with new(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return bytes(sink.getvalue())
+
+
+def zstandard(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(data)
+    return bytes(sink.getvalue())
+
+
+INPUTS: dict[str, Callable[[], bytes]] = {
+    "in.txt": lambda: "\n".join(TEXTS).encode(),
+    "in.jsonl": lambda: json_lines(ROWS),
+    "in.csv": lambda: separated(","),
+    "in.tsv": lambda: separated("\t"),
+    "in.parquet": parquet,
+    "in.arrow": lambda: ipc(pa.ipc.new_file),
+    "in.arrows": lambda: ipc(pa.ipc.new_stream),
+    "in.csv.gz": lambda: gzip.compress(separated(",")),
+    "in.jsonl.zst": lambda: zstandard(json_lines(ROWS)),
+    "in.txt.gz": lambda: gzip.compress("\n".join(TEXTS).encode()),
+}
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """All rows of an output."""
+    from pyarrow import parquet
+
+    if list(folder.glob("*.parquet")):
+        found: list[dict[str, Any]] = parquet.read_table(folder).to_pylist()
+        return found
+    return [
+        json.loads(line)
+        for path in sorted(folder.glob("part-*"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+
+
+@pytest.fixture
+def embedder(fake_bundle: FakeBundle) -> Path:
+    return fake_bundle("sentence-embedding")
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """300 rows; every seventh repeats a text, every fiftieth is bad."""
+    words = TEXTS[0].split() + TEXTS[1].split()
+    rows: list[dict[str, Any]] = [
+        {"id": f"r{i}", "text": " ".join(words[: i % 7 % 5 + 1])} for i in range(300)
+    ]
+    for bad in range(0, 300, 50):
+        rows[bad]["text"] = None
+    path = tmp_path / "many.jsonl"
+    path.write_bytes(json_lines(rows))
+    return path
+
+
+@pytest.fixture
+def vectors(embedder: Path) -> np.ndarray[Any, Any]:
+    with edge_tx.load(embedder) as model:
+        return model.embed(TEXTS)
+
+
+@pytest.mark.parametrize("output_format", ["parquet", "jsonl"])
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_input_goes_to_every_output(
+    name: str, output_format: str, embedder: Path, tmp_path: Path, vectors: Any
+) -> None:
+    source = tmp_path / name
+    source.write_bytes(INPUTS[name]())
+    keep = [] if "txt" in name else ["id"]
+    out = tmp_path / "out"
+    report = edge_tx.batch(
+        embedder, source, out, keep=keep, output_format=output_format, shard_rows=3
+    )
+    rows = read(out)
+    assert (report.rows, report.answered, report.bad, report.shards) == (7, 7, 0, 3)
+    assert report.finished
+    assert [row["row"] for row in rows] == list(range(7))
+    assert [int(row["id"]) for row in rows if keep] == list(range(7) if keep else ())
+    np.testing.assert_allclose([row["embedding"] for row in rows], vectors, rtol=1e-6)
+
+
+def test_stdin_a_folder_and_a_pattern(
+    embedder: Path, tmp_path: Path, edge_tx: EdgeTx, vectors: Any
+) -> None:
+    folder = tmp_path / "data"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "a.jsonl").write_bytes(json_lines(ROWS[:2]))
+    (folder / "deeper" / "b.jsonl").write_bytes(json_lines(ROWS[2:]))
+    (folder / "_journal.jsonl").write_bytes(b"{}\n")
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    stdin = json_lines(ROWS)
+    asked = {
+        "folder": (str(folder),),
+        "pattern": (f"{folder}/**/*.jsonl",),
+        "stdin": ("-", "--input-format", "jsonl"),
+    }
+    for name, words in asked.items():
+        done = edge_tx("batch", embedder, *words, "-o", tmp_path / name, "-q", stdin=stdin)
+        if name == "pattern":
+            assert done.code == 0  # the journal of the folder's own is read, as it is asked for
+            continue
+        assert done.code == 0, done.err
+        found = [row["embedding"] for row in read(tmp_path / name)]
+        np.testing.assert_allclose(found, vectors, rtol=1e-6)
+
+
+def test_stdin_goes_on_only_with_the_same_rows(
+    embedder: Path, tmp_path: Path, edge_tx: EdgeTx
+) -> None:
+    words = ("batch", embedder, "-", "--input-format", "text", "-q", "--shard-rows", "2")
+    data = "\n".join(TEXTS).encode()
+    whole = edge_tx(*words, "-o", tmp_path / "whole", stdin=data)
+    assert whole.code == 0, whole.err
+    journal = (tmp_path / "whole" / "_journal.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "_journal.jsonl").write_bytes(b"".join(journal[:3]))
+    first = "part-000000.parquet"
+    (tmp_path / "cut" / first).write_bytes((tmp_path / "whole" / first).read_bytes())
+    other = edge_tx(*words, "-o", tmp_path / "cut", stdin=b"something else\n" * 7)
+    assert other.code == 2
+    assert "stdin is not what it was" in other.err
+    same = edge_tx(*words, "-o", tmp_path / "cut", stdin=data)
+    assert same.code == 0, same.err
+    assert fingerprints(tmp_path / "cut") == fingerprints(tmp_path / "whole")
+
+
+def test_bad_rows_are_told_with_their_place(embedder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    lines = [
+        b'{"id": "a", "text": "the cat"}',
+        b'{"id": "b"}',
+        b'{"id": "c", "text": 3}',
+        b'{"id": "d", "text": "caf\xe9"}',
+        b"{broken",
+        b"[1, 2]",
+        b'{"id": "g", "text": "\\ud800"}',
+        b'{"id": "h", "text": "' + b"cat " * 40 + b'"}',
+        b'{"id": "j", "text": "a dog"}',
+    ]
+    source.write_bytes(b"\n".join(lines))
+    report = edge_tx.batch(
+        embedder, source, tmp_path / "out", id_column="id", options={"too_long": "error"}
+    )
+    letters = (tmp_path / "out" / "_dead_letters.jsonl").read_text(encoding="utf-8").splitlines()
+    bad = [json.loads(line) for line in letters]
+    reasons = [
+        "no 'text'",
+        "expected a text",
+        "not UTF-8 (byte 0xe9",
+        "not JSON",
+        "not a JSON object but a list",
+        "lone surrogate",
+        "more than the 16",
+    ]
+    assert [letter["row"] for letter in bad] == [1, 2, 3, 4, 5, 6, 7]
+    assert all(reason in letter["reason"] for reason, letter in zip(reasons, bad, strict=True))
+    assert bad[0] == {
+        "row": 1, "file": "in.jsonl", "line": 2, "id": "b", "reason": "no 'text'"
+    }  # fmt: skip
+    assert (report.answered, report.bad) == (2, 7)
+    assert [row["id"] for row in read(tmp_path / "out")] == ["a", "j"]
+
+
+def test_broken_rows_of_csv_and_of_parquet(embedder: Path, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    (tmp_path / "in.csv").write_bytes(b'id,text\n1,cat\n2\n3,"a "b\n4,caf\xe9\n5,"dog\nran"\n')
+    told = edge_tx.batch(embedder, tmp_path / "in.csv", tmp_path / "csv")
+    assert (told.answered, told.bad) == (2, 3)
+    broken = pa.Array.from_buffers(
+        pa.string(),
+        2,
+        [None, pa.py_buffer(np.array([0, 3, 4], np.int32)), pa.py_buffer(b"cat\xe9")],
+    )
+    parquet.write_table(pa.table({"text": broken}), tmp_path / "in.parquet")
+    told = edge_tx.batch(embedder, tmp_path / "in.parquet", tmp_path / "parquet")
+    assert (told.answered, told.bad) == (1, 1)
+
+
+def test_too_many_bad_rows_stop_the_job_and_more_may_be_allowed(
+    embedder: Path, many: Path, tmp_path: Path, edge_tx: EdgeTx
+) -> None:
+    words = ("batch", embedder, many, "--shard-rows", "60", "-q", "-o")
+    stopped = edge_tx(*words, tmp_path / "out", "--max-errors", "2")
+    assert stopped.code == 16
+    assert "3 bad rows, more than the 2" in stopped.err
+    assert len((tmp_path / "out" / "_dead_letters.jsonl").read_bytes().splitlines()) == 3
+    assert edge_tx(*words, tmp_path / "out").code == 0
+    assert edge_tx(*words, tmp_path / "whole").code == 0
+    assert fingerprints(tmp_path / "out") == fingerprints(tmp_path / "whole")
+
+
+def test_another_job_is_refused_with_what_differs(
+    embedder: Path, many: Path, tmp_path: Path, fake_bundle: FakeBundle
+) -> None:
+    out = tmp_path / "out"
+    edge_tx.batch(embedder, many, out, shard_rows=60)
+    before = fingerprints(out)
+    other = fake_bundle("sentence-embedding", "other.bundle", max_length=12)
+    copy = tmp_path / "again" / many.name
+    copy.parent.mkdir()
+    copy.write_bytes(many.read_bytes())
+    assert edge_tx.batch(embedder, copy, out, shard_rows=60).resumed_rows == 300  # moved, the same
+    copy.write_bytes(many.read_bytes().replace(b"cat", b"dog"))
+    calls: list[tuple[str, Callable[[], Any]]] = [
+        ("bundle", lambda: edge_tx.batch(other, many, out, shard_rows=60)),
+        ("shard_rows (60 then, 61 now)", lambda: edge_tx.batch(embedder, many, out, shard_rows=61)),
+        ("inputs: many.jsonl sha256", lambda: edge_tx.batch(embedder, copy, out, shard_rows=60)),
+        ("kept", lambda: edge_tx.batch(embedder, many, out, shard_rows=60, keep=["id"])),
+        (
+            "options.normalize",
+            lambda: edge_tx.batch(embedder, many, out, shard_rows=60, options={"normalize": True}),
+        ),
+    ]
+    for difference, call in calls:
+        with pytest.raises(InvalidConfig, match="differs in") as told:
+            call()
+        assert difference in str(told.value)
+    assert fingerprints(out) == before
+
+
+def test_a_folder_with_other_files_is_refused(embedder: Path, many: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("\\end{document}")
+    with pytest.raises(InvalidConfig, match="holds other files"):
+        edge_tx.batch(embedder, many, tmp_path / "out")
+    with pytest.raises(InvalidConfig, match="is a file"):
+        edge_tx.batch(embedder, many, many)
+
+
+def test_a_job_that_was_stopped_goes_on_to_the_same_bytes(
+    embedder: Path, many: Path, tmp_path: Path
+) -> None:
+    first = edge_tx.batch(embedder, many, tmp_path / "out", shard_rows=60, stop=lambda: True)
+    assert not first.finished
+    assert first.rows == 60
+    second = edge_tx.batch(embedder, many, tmp_path / "out", shard_rows=60)
+    assert second.finished
+    assert (second.rows, second.resumed_rows, second.bad) == (300, 60, 6)
+    edge_tx.batch(embedder, many, tmp_path / "whole", shard_rows=60)
+    assert fingerprints(tmp_path / "out") == fingerprints(tmp_path / "whole")
+    third = edge_tx.batch(embedder, many, tmp_path / "out", shard_rows=60)
+    assert (third.resumed_rows, third.rows, third.graph) == (300, 300, "")
+
+
+@pytest.mark.parametrize("call", range(0, 24, 3))
+def test_a_full_disk_at_any_moment_loses_nothing(
+    call: int, embedder: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Iterator[int] = iter(range(1000))
+    real = os.fsync
+
+    def full(handle: int) -> None:
+        if next(calls) == call:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    edge_tx.batch(embedder, many, tmp_path / "whole", shard_rows=60)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(BatchStopped, match=r"No space left on device.*goes on"):
+            edge_tx.batch(embedder, many, tmp_path / "out", shard_rows=60)
+    edge_tx.batch(embedder, many, tmp_path / "out", shard_rows=60)
+    assert fingerprints(tmp_path / "out") == fingerprints(tmp_path / "whole")
+
+
+def test_a_lost_shard_is_made_again(embedder: Path, many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    edge_tx.batch(embedder, many, out, shard_rows=60)
+    before = fingerprints(out)
+    (out / "part-000002.parquet").unlink()
+    report = edge_tx.batch(embedder, many, out, shard_rows=60)
+    assert report.resumed_rows == 120
+    assert fingerprints(out) == before
+
+
+def test_kills_leave_an_undisturbed_runs_bytes(embedder: Path, many: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_tx", "batch", str(embedder), str(many), "-q"]
+    outcome = crash([*command, "--shard-rows", "4"], tmp_path / "work", kills=3, seed=3)
+    assert outcome.kills == 3
+    assert outcome.files == 76  # 75 shards and the dead letters
+    assert outcome.different == ()
+
+
+def test_ctrl_c_stops_at_a_shards_edge_and_says_how_to_go_on(
+    embedder: Path, many: Path, tmp_path: Path, edge_tx: EdgeTx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say = batch_run.Run._say
+    once = iter([True])
+
+    def interrupted(run: Any) -> None:
+        if next(once, False):
+            signal.raise_signal(signal.SIGINT)
+        say(run)
+
+    monkeypatch.setattr(batch_run.Run, "_say", interrupted)
+    words = ("batch", embedder, many, "--shard-rows", "20", "-o")
+    stopped = edge_tx(*words, tmp_path / "out")
+    assert stopped.code == 130
+    assert "the same command goes on" in stopped.err
+    assert 0 < len(list((tmp_path / "out").glob("part-*"))) < 15
+    assert edge_tx(*words, tmp_path / "out").code == 0
+    assert edge_tx(*words, tmp_path / "whole").code == 0
+    assert fingerprints(tmp_path / "out") == fingerprints(tmp_path / "whole")
+
+
+def test_types_of_embeddings(embedder: Path, many: Path, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    for kind in ("float32", "float16", "int8"):
+        edge_tx.batch(embedder, many, tmp_path / kind, embedding_type=kind)
+    tables = {kind: parquet.read_table(tmp_path / kind) for kind in ("float32", "float16", "int8")}
+    full = np.stack(tables["float32"]["embedding"].to_numpy(zero_copy_only=False))
+    scales = tables["int8"]["embedding_scale"].to_numpy()[:, None]
+    small = np.stack(tables["int8"]["embedding"].to_numpy(zero_copy_only=False))
+    assert tables["float16"].schema.field("embedding").type == pa.list_(pa.float16(), 6)
+    assert tables["int8"].schema.field("embedding").type == pa.list_(pa.int8(), 6)
+    assert np.abs(small * scales - full).max() <= scales.max() / 2 + 1e-6
+    metadata = tables["float32"].schema.metadata
+    with edge_tx.load(embedder) as model:
+        assert metadata[b"edge_tx.stamp"].decode() == model.stamp
+
+
+def test_kept_columns_keep_their_types_and_clashing_ones_get_a_name(
+    fake_bundle: FakeBundle, tmp_path: Path
+) -> None:
+    bundle = fake_bundle("text-classification")
+    rows: list[dict[str, Any]] = [
+        {"text": "cat", "label": "x", "n": 1, "f": 1, "o": {"a": [1]}, "b": True},
+        {"text": "dog", "label": None, "n": 2, "f": 0.5, "o": None, "b": False},
+    ]
+    (tmp_path / "in.jsonl").write_bytes(json_lines(rows))
+    edge_tx.batch(
+        bundle, tmp_path / "in.jsonl", tmp_path / "out", keep=["label", "n", "f", "o", "b"]
+    )
+    found = read(tmp_path / "out")
+    assert [row["input_label"] for row in found] == ["x", None]
+    assert [(row["n"], row["f"], row["b"]) for row in found] == [(1, 1.0, True), (2, 0.5, False)]
+    assert found[0]["o"] == '{"a": [1]}'
+    with edge_tx.load(bundle) as model:
+        assert [row["label"] for row in found] == [model(row["text"]).label for row in rows]
+
+
+def test_pairs_and_named_columns(fake_bundle: FakeBundle, tmp_path: Path) -> None:
+    bundle = fake_bundle("text-ranking")
+    rows = [{"q": "cat", "d": "dog sat"}, {"q": "a film", "d": "paris"}]
+    (tmp_path / "in.jsonl").write_bytes(json_lines(rows))
+    edge_tx.batch(bundle, tmp_path / "in.jsonl", tmp_path / "out", text="q", text_pair="d")
+    with edge_tx.load(bundle) as model:
+        expected = [model((row["q"], row["d"])).score for row in rows]
+    assert [row["score"] for row in read(tmp_path / "out")] == pytest.approx(expected)
+    with pytest.raises(InvalidConfig, match="no column 'body' in the input; it has q, d"):
+        edge_tx.batch(bundle, tmp_path / "in.jsonl", tmp_path / "no", text="body", text_pair="d")
+    with pytest.raises(InvalidConfig, match="needs the columns query"):
+        edge_tx.batch(bundle, tmp_path / "in.jsonl", tmp_path / "no")
+
+
+def test_a_memory_ceiling_changes_nothing_but_rounding(
+    embedder: Path, many: Path, tmp_path: Path
+) -> None:
+    edge_tx.batch(embedder, many, tmp_path / "free", shard_rows=60)
+    edge_tx.batch(embedder, many, tmp_path / "held", shard_rows=60, max_rss="8G")
+    free, held = read(tmp_path / "free"), read(tmp_path / "held")
+    assert [row["row"] for row in free] == [row["row"] for row in held]
+    difference = np.subtract([r["embedding"] for r in free], [r["embedding"] for r in held])
+    assert np.abs(difference).max() <= 1e-6
+    with pytest.raises(InvalidConfig, match="the model alone takes"):
+        edge_tx.batch(embedder, many, tmp_path / "no", max_rss="1M")
+
+
+def test_an_empty_input_gives_one_empty_shard(embedder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(b"")
+    report = edge_tx.batch(embedder, tmp_path / "in.txt", tmp_path / "out")
+    assert (report.rows, report.shards, report.finished) == (0, 1, True)
+    assert read(tmp_path / "out") == []
+
+
+def test_progress_and_the_report(
+    embedder: Path, many: Path, tmp_path: Path, edge_tx: EdgeTx
+) -> None:
+    import edge_tx as package
+
+    told: list[BatchProgress] = []
+    package.batch(embedder, many, tmp_path / "a", shard_rows=100, progress=told.append)
+    assert [(now.rows, now.total) for now in told] == [(100, 300), (200, 300), (300, 300)]
+    assert told[-1].bad == 6
+    done = edge_tx("batch", embedder, many, "-o", tmp_path / "b", "--json")
+    report = json.loads(done.out)
+    assert (report["rows"], report["bad"], report["finished"]) == (300, 6, True)
+    assert report["repeated"] > 200
+    assert json.loads((tmp_path / "b" / "_report.json").read_bytes())["rows"] == 300
+    shown = edge_tx("batch", embedder, many, "-o", tmp_path / "b")
+    assert "300, 300 of them by earlier runs" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("nowhere.jsonl",), 11, "no input at nowhere.jsonl"),
+        (("-",), 2, "stdin has no name to tell its format by"),
+        (("IN", "--max-rss", "much"), 2, "max_rss must be a size such as 600M"),
+        (("IN", "--keep", "id,date"), 2, "no column 'date'"),
+        (("IN", "--option", "colour=red"), 2, "unknown option of sentence-embedding"),
+        (("IN", "--graph", "no"), 2, "unknown graph"),
+    ],
+)
+def test_mistakes_are_one_line(
+    words: tuple[str, ...], code: int, message: str, embedder: Path, many: Path, edge_tx: EdgeTx,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    args = [str(many) if word == "IN" else word for word in words]
+    done = edge_tx("batch", embedder, *args, "-o", tmp_path / "out")
+    assert (done.code, message in done.err) == (code, True), done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_map_is_a_stream(embedder: Path) -> None:
+    taken = []
+
+    def inputs() -> Iterator[str]:
+        for index in range(20_000):
+            taken.append(index)
+            yield TEXTS[index % 7]
+
+    with edge_tx.load(embedder) as model:
+        results = model.map(inputs())
+        first = next(results)
+        np.testing.assert_array_equal(first.vector, model(TEXTS[0]).vector)
+        assert len(taken) < 10_000
+        assert sum(1 for _ in results) == 19_999
+        with pytest.raises(InvalidInput, match="input 1: "):
+            list(model.map(["cat", 3]))
+        with pytest.raises(InvalidInput, match="takes a stream"):
+            model.map("cat")
+        with pytest.raises(InvalidInput, match=r"input 2: .* tokens, more than"):
+            list(model.map(["cat", "dog", "cat " * 40], too_long="error"))
