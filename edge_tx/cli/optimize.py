@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,9 +20,24 @@ if TYPE_CHECKING:
     from edge_tx.optimizing.outcome import Optimized
 
 _TARGETS = ("latency", "size", "memory")
-_MARKS = {"best": "★ best", "front": "● front", "dominated": "○", "over budget": "✗", "failed": "!"}
-_STYLES = {"best": "bold green", "front": "green", "dominated": "", "over budget": "red dim",
-           "failed": "red"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """How a verdict looks in the table, and what the line below says of it."""
+
+    sign: str
+    style: str
+    about: str
+
+
+_MARKS = {
+    "best": _Mark("★", "bold green", "the best"),
+    "front": _Mark("●", "green", "on the front"),
+    "dominated": _Mark("○", "", "dominated: another is no worse in both"),
+    "over budget": _Mark("✗", "red", "over the budget"),
+    "failed": _Mark("!", "red", "failed"),
+}
 
 
 @click.command("optimize")
@@ -183,42 +200,45 @@ def _levels(text: str) -> tuple[float, ...]:
 
 
 def _rendered(done: Optimized) -> list[RenderableType]:
-    tried = [place for place in done.front.places if place.point.tried]
-    parts: list[RenderableType] = [_table(done, tried), ""]
-    left_out = [place for place in done.front.places if not place.point.tried]
-    if left_out:
-        parts += [facts({f"not tried: {p.point.name}": p.why for p in left_out}), ""]
-    parts.append(facts(_facts(done)))
-    return parts
+    places = done.front.places
+    tried = [place for place in places if place.point.tried]
+    numbers = {place.point.name: number for number, place in enumerate(tried, 1)}
+    remarks = {str(numbers[p.point.name]): p.why for p in tried if _is_long(p)}
+    parts: list[RenderableType] = [_table(done, tried, numbers), "", _legend(tried), ""]
+    for lines in (remarks, _left_out(places)):
+        parts += [facts(lines), ""] if any(lines.values()) else []
+    return [*parts, facts(_facts(done))]
 
 
-def _table(done: Optimized, places: list[Place]) -> RenderableType:
-    columns = ("", "model", "graph", done.metric, "change", "ms", "MB", "peak MB", "why")
-    rows = [_row(place) for place in places]
-    return grid(columns, rows, right=("change", done.metric, "ms", "MB", "peak MB"))
+def _table(done: Optimized, places: Sequence[Place], numbers: Mapping[str, int]) -> RenderableType:
+    columns = ("", "#", "graph", done.metric, "change", "ms", "MB", "peak MB", "")
+    rows = [_row(place, numbers) for place in places]
+    table = grid(columns, rows, right=("#", done.metric, "change", "ms", "MB", "peak MB"))
+    for column in table.columns:
+        column.no_wrap = True
+    return table
 
 
-def _row(place: Place) -> tuple[object, ...]:
+def _row(place: Place, numbers: Mapping[str, int]) -> tuple[object, ...]:
     from rich.text import Text
 
-    point = place.point
-    style = _STYLES[place.verdict]
+    point, mark = place.point, _MARKS[place.verdict]
     cells = (
-        _MARKS[place.verdict],
-        point.model,
-        point.graph,
-        _number(point.score, ".4f"),
-        _number(None if point.drop is None else -point.drop, "+.4f"),
+        mark.sign,
+        str(numbers[point.name]),
+        point.name,
+        "" if point.score is None else f"{point.score:.4f}",
+        "" if point.drop is None else _change(point.drop),
         _cost(point, "latency", 2),
         _cost(point, "size", 1),
         _cost(point, "memory", 0),
-        place.why,
+        f"by {numbers[place.by.name]}" if place.by else "",
     )
-    return tuple(Text(cell, style=style) for cell in cells)
+    return tuple(Text(cell, style=mark.style) for cell in cells)
 
 
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+def _change(drop: float) -> str:
+    return f"{round(-drop, 4) + 0.0:+.4f}"  # adding zero: there is no -0.0000
 
 
 def _cost(point: Point, name: str, digits: int) -> str:
@@ -226,9 +246,31 @@ def _cost(point: Point, name: str, digits: int) -> str:
     return "" if value is None else f"{value / 1e6:,.{digits}f}"
 
 
+def _legend(places: Sequence[Place]) -> RenderableType:
+    from rich.text import Text
+
+    found = {place.verdict for place in places}
+    marks = [mark for verdict, mark in _MARKS.items() if verdict in found]
+    return Text("   ".join(f"{mark.sign} {mark.about}" for mark in marks), style="dim")
+
+
+def _is_long(place: Place) -> bool:
+    """Whether a point's reason stands below the table."""
+    return bool(place.point.problem)
+
+
+def _left_out(places: Sequence[Place]) -> dict[str, object]:
+    """Names of what was not tried, by the reason."""
+    found: dict[str, list[str]] = {}
+    for place in places:
+        if not place.point.tried:
+            found.setdefault(place.why, []).append(place.point.name)
+    return {"not tried": "\n".join(f"{', '.join(names)}: {why}" for why, names in found.items())}
+
+
 def _facts(done: Optimized) -> dict[str, object]:
     best = done.best
-    score = f"{best.score:.4f} ({-(best.drop or 0.0):+.4f}; {done.max_drop:g} may go)"
+    score = f"{best.score:.4f} ({_change(best.drop or 0.0)}; it may fall by {done.max_drop:g})"
     return {
         "best": best.name,
         done.aim.name: f"{done.aim.show(best.costs[done.aim.name])}, {done.gain:.2f} times "

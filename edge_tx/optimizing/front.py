@@ -68,11 +68,13 @@ class Place:
         verdict: ``"best"``, ``"front"``, ``"dominated"``, ``"over budget"``, ``"failed"`` or
             ``"not tried"``.
         why: In words; empty if the verdict says it all.
+        by: The point on the front that dominates it, if one does.
     """
 
     point: Point
     verdict: str
     why: str = ""
+    by: Point | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -165,10 +167,12 @@ def _place(
     if not point.tried:
         return Place(point, "not tried", point.problem)
     if point.over or (point.drop is not None and not holds(point, max_drop)):
-        drop = f"it falls by {point.drop:.4f}" if point.drop is not None else point.problem
-        return Place(point, "over budget", drop)
+        fall = "" if point.drop is None else f"it falls by {point.drop:.4f}"
+        return Place(point, "over budget", point.problem or fall)
     if point.problem or aim not in point.costs:
         return Place(point, "failed", point.problem or f"its {aim} could not be measured")
     if point is best:
         return Place(point, "best")
-    return Place(point, "dominated", f"by {beaten.name}") if beaten else Place(point, "front")
+    if beaten is not None:
+        return Place(point, "dominated", f"by {beaten.name}", beaten)
+    return Place(point, "front")

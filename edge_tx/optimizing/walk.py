@@ -158,13 +158,13 @@ class Walk:
     def _smaller(self, kept: float) -> Made:
         model = f"{kept:.0%} model"
         made = self._made(
-            f"prune/{kept:g}", f"{model}: pruning", lambda say: self._workshop.prune(kept, say)
+            f"prune/{kept:g}", f"{model}, prune", lambda say: self._workshop.prune(kept, say)
         )
         if made.problem or self.plan.recover is None:
             return made
         return self._made(
             f"recover/{kept:g}",
-            f"{model}: distilling",
+            f"{model}, distil",
             lambda say: self._workshop.recover(kept, say),
         )
 
@@ -186,7 +186,7 @@ class Walk:
         reference = self.reference or branch
         base = self._made(
             _key("export", branch),
-            f"{_words(branch)}: exporting",
+            f"{_words(branch)}, export",
             lambda say: self._workshop.export(branch, reference, say),
         )
         made = {"": base}
@@ -207,25 +207,29 @@ class Walk:
         budget = max(0.0, self.plan.max_drop - max(0.0, base.drop or 0.0))
         return self._made(
             _key("quantize", branch, recipe),
-            f"{_words(branch)}: {recipe}",
+            f"{_words(branch)}, {recipe}",
             lambda say: self._workshop.quantize(branch, recipe, budget, reference, say),
         )
 
     def _measure(self, branch: Branch, made: Mapping[str, Made], reference: Branch) -> None:
         graphs = [recipe for recipe, one in made.items() if not one.problem]
         missing = [r for r in graphs if _key("measure", branch, r) not in self._journal.timed]
-        step = f"{_words(branch)}: measuring"
-        if not missing:
-            self._tell(Begun(step, result="measured", recalled=True))
-            return
-        self._tell(Begun(step))
-        begun = time.perf_counter()
-        found = self._workshop.measure(branch, missing, reference, self._teller(step))
-        self._journal.add_timed(
-            {_key("measure", branch, recipe): timed for recipe, timed in found.items()},
-            time.perf_counter() - begun,
-        )
-        self._tell(Begun(step, result="measured"))
+        step = f"{_words(branch)}, measure"
+        if missing:
+            self._tell(Begun(step))
+            begun = time.perf_counter()
+            found = self._workshop.measure(branch, missing, reference, self._teller(step))
+            self._journal.add_timed(
+                {_key("measure", branch, recipe): timed for recipe, timed in found.items()},
+                time.perf_counter() - begun,
+            )
+        points = [self._priced(_point(branch, recipe, made[recipe])) for recipe in graphs]
+        told = ", ".join(f"{point.graph} {self._cost(point)}" for point in points)
+        self._tell(Begun(step, result=told, recalled=not missing))
+
+    def _cost(self, point: Point) -> str:
+        aim = self.plan.aim
+        return aim.show(point.costs[aim.name]) if aim.name in point.costs else "failed"
 
     def _add(self, branch: Branch, made: Mapping[str, Made]) -> None:
         self._points += [self._priced(_point(branch, r, one)) for r, one in made.items()]
@@ -284,7 +288,7 @@ class Walk:
     def _made(self, key: str, step: str, work: Callable[[Callable[[str], None]], Made]) -> Made:
         known = self._journal.made.get(key)
         if known is not None:
-            self._tell(Begun(step, result=_outcome(known), recalled=True))
+            self._tell(Begun(step, result=self._outcome(known), recalled=True))
             return known
         limit = self.plan.minutes
         if limit is not None and self._journal.seconds >= 60 * limit:
@@ -293,8 +297,15 @@ class Walk:
         begun = time.perf_counter()
         made = work(self._teller(step))
         self._journal.add_made(key, made, time.perf_counter() - begun)
-        self._tell(Begun(step, result=_outcome(made)))
+        self._tell(Begun(step, result=self._outcome(made)))
         return made
+
+    def _outcome(self, made: Made) -> str:
+        if made.problem:
+            return made.problem
+        if made.score is None or made.drop is None:
+            return "done"
+        return f"{self.plan.metric} {made.score:.4f} ({round(-made.drop, 4) + 0.0:+.4f})"
 
     def _teller(self, step: str) -> Callable[[str], None]:
         return lambda detail: self._tell(Begun(step, detail))
@@ -339,11 +350,3 @@ def _measured(timed: Timed, yardstick: Timed) -> Iterator[tuple[str, float | Non
         # As in edge_tx.tuning: short and long texts count alike.
         yield "latency", (short * long) ** 0.5
     yield "memory", timed.graph.peak_rss_bytes
-
-
-def _outcome(made: Made) -> str:
-    if made.problem:
-        return made.problem
-    if made.score is None or made.drop is None:
-        return "done"
-    return f"{made.score:.4f} ({-made.drop:+.4f})"
