@@ -83,6 +83,8 @@ class Plan:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise InvalidConfig(f"{name} must be above 0, not {value}")
+        if not self.levels and not any(self.recipes.values()):
+            raise InvalidConfig("nothing to try: give recipes that a backend can do, or levels")
         if self.samples < 8 or self.threads < 1:
             raise InvalidConfig("samples must be 8 or more, and threads 1 or more")
 
