@@ -35,6 +35,8 @@ _TOOLS = ("torch", "transformers", "onnx", "onnxruntime", "openvino", "nncf", "l
           "ai-edge-litert", "ai-edge-quantizer")  # fmt: skip
 """Packages whose versions decide what a step makes."""
 
+_KINDS = (".json", ".model", ".safetensors", ".txt")
+
 
 def optimize(
     model: str | os.PathLike[str],
@@ -220,10 +222,9 @@ def _settings(
     """All that the steps and the front depend on; the time limit only decides how far they go."""
     from edge_tx.exporters.files import sha256_of
 
-    files = sorted(path for path in checkpoint.folder.rglob("*") if path.is_file())
     cpu = DeviceInfo.probe().cpu
     return {
-        "model": f"{checkpoint.name} {sha256_of(files)[:16]}",
+        "model": f"{checkpoint.name} {sha256_of(_files(checkpoint))[:16]}",
         "task": origin.task,
         "data": material.sha256[:16],
         "metric": plan.metric,
@@ -241,6 +242,15 @@ def _settings(
         "processor": f"{cpu.model} ({cpu.usable_threads} threads)",
         "versions": _versions(),
     }
+
+
+def _files(checkpoint: Checkpoint) -> list[Path]:
+    """Weights, configs and vocabularies; an output inside the model's folder is not among them."""
+    folders = {checkpoint.folder, checkpoint.transformer}
+    folders |= {checkpoint.folder / module.path for module in checkpoint.modules}
+    near = {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    own = {path for path in near if path.suffix in _KINDS and path.is_file()}
+    return sorted(own | set(checkpoint.weights))
 
 
 def _versions() -> str:

@@ -20,7 +20,7 @@ __all__ = ["Material", "gather", "metric_for"]
 
 _HELD_OUT = 0.25
 _MOST_HELD_OUT = 1000
-_LEAST = 16
+_LEAST = 8
 
 
 @dataclass(frozen=True)
