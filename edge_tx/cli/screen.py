@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edge_tx.exporters.progress import Step, TargetState
-    from edge_tx.optimizing.walk import Begun
+    from edge_tx.optimizing.seam import Begun
 
 __all__ = ["Progress", "Screen", "facts", "grid", "human_bytes", "output_options"]
 

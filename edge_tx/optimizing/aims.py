@@ -16,14 +16,12 @@ class Aim:
 
     Attributes:
         name: What users write: ``--target latency``. Also the name of the cost of a point.
-        goal: Name of the goal by which the finished bundle chooses its graph.
         recipes: Ways to quantise that are tried if none are named.
         show: A cost in words.
         better: How a lower cost is told, after the number of times: ``"as fast"``.
     """
 
     name: str
-    goal: str
     recipes: tuple[str, ...]
     show: Callable[[float], str]
     better: str
@@ -38,20 +36,17 @@ AIMS: Mapping[str, Aim] = {
     for row in (
         Aim(
             "latency",
-            "latency",
             ("dynamic_w8", "static_w8a8"),
             lambda ns: f"{ns / 1e6:.2f} ms",
             "as fast",
         ),
         Aim(
             "size",
-            "latency",
             ("dynamic_w8", "static_w8a8", "weight_w8", "weight_w4"),
             _megabytes,
             "as small",
         ),
         Aim(
-            "memory",
             "memory",
             ("dynamic_w8", "static_w8a8", "weight_w8"),
             _megabytes,

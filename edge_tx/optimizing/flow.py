@@ -23,7 +23,8 @@ from edge_tx.optimizing.journal import Journal, alone
 from edge_tx.optimizing.material import Material, gather, metric_for
 from edge_tx.optimizing.outcome import Optimized
 from edge_tx.optimizing.plan import LEVELS, Branch, Plan, backends_for, recipes_for
-from edge_tx.optimizing.walk import Begun, Progress, Walk
+from edge_tx.optimizing.seam import Begun, Progress
+from edge_tx.optimizing.walk import Walk
 from edge_tx.optimizing.workshop import LocalWorkshop, Origin
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ class Optimized:
     """What came of it.
 
     Attributes:
-        output: The bundle; None if nothing was written.
+        output: The bundle.
         best: The graph in it.
         whole: The whole model's fp32 graph, which all is compared with.
         front: All that was tried, each with its place.
@@ -25,10 +25,10 @@ class Optimized:
         metric: That was held.
         max_drop: Most that it may fall.
         seconds: That all steps took, all runs together.
-        record: The same as JSON, beside the bundle; None if nothing was written.
+        record: The same as JSON, beside the bundle.
     """
 
-    output: Path | None
+    output: Path
     best: Point
     whole: Point
     front: Front
@@ -36,7 +36,7 @@ class Optimized:
     metric: str
     max_drop: float
     seconds: float
-    record: Path | None = None
+    record: Path
 
     @property
     def gain(self) -> float:
@@ -46,7 +46,7 @@ class Optimized:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "output": str(self.output) if self.output else None,
+            "output": str(self.output),
             "target": self.aim.name,
             "metric": self.metric,
             "max_drop": self.max_drop,

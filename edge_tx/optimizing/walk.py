@@ -10,93 +10,25 @@ after minutes. Then pruning, from mild to strong. Three rules save time:
   everywhere.
 - The gate of a quantisation gets what pruning left of the budget.
 
-The walk knows nothing of torch, vendors or files: a :class:`Workshop` does the work, and the
+The walk knows nothing of torch, vendors or files: a :class:`~edge_tx.optimizing.seam.Workshop` does the work, and the
 journal remembers it. Where the journal has a step already, the step is not done again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from edge_tx.optimizing.front import Point, holds
 from edge_tx.optimizing.journal import Journal, Made, Timed
 from edge_tx.optimizing.plan import Branch, Plan
+from edge_tx.optimizing.seam import Begun, Progress, Workshop
 
-__all__ = ["HOPELESS", "Begun", "Progress", "Walk", "Workshop"]
+__all__ = ["HOPELESS", "Walk"]
 
 HOPELESS = 1.5
 """Times the cost of the whole model's best graph above which a kind of graph is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What whoever waits is told.
-
-    Attributes:
-        step: What is done now, in words.
-        detail: Which part of it; empty at its beginning.
-        result: What came of the step, in words, when it is over; empty before.
-        recalled: Whether the journal had it: nothing was done.
-    """
-
-    step: str
-    detail: str = ""
-    result: str = ""
-    recalled: bool = False
-
-
-Progress = Callable[[Begun], None]
-
-
-class Workshop(Protocol):
-    """Does the work. What fails becomes the ``problem`` of what it returns."""
-
-    def prune(self, kept: float, say: Callable[[str], None]) -> Made:
-        """Makes a model of which so much is left, and measures it."""
-
-    def recover(self, kept: float, say: Callable[[str], None]) -> Made:
-        """Trains that model to answer as the whole one does, and measures it."""
-
-    def export(self, branch: Branch, reference: Branch, say: Callable[[str], None]) -> Made:
-        """Makes an fp32 graph of a model and measures its score.
-
-        Args:
-            branch: The model and the backend.
-            reference: Whose fp32 graph stands for the whole model; the first one is its own.
-            say: Told which part of it begins.
-        """
-
-    def quantize(
-        self,
-        branch: Branch,
-        recipe: str,
-        budget: float,
-        reference: Branch,
-        say: Callable[[str], None],
-    ) -> Made:
-        """Adds a quantised graph to a branch whose drop is within a budget."""
-
-    def measure(
-        self,
-        branch: Branch,
-        recipes: Sequence[str],
-        reference: Branch,
-        say: Callable[[str], None],
-    ) -> Mapping[str, Timed]:
-        """Measures graphs of a branch in turns with the reference.
-
-        Args:
-            branch: The model and the backend.
-            recipes: Of the graphs; ``""`` for fp32.
-            reference: Whose fp32 graph is measured beside them.
-            say: Told which part of it begins.
-
-        Returns:
-            One entry for each recipe.
-        """
 
 
 class _TimeIsOver(Exception):
@@ -302,7 +234,7 @@ class Walk:
 
     def _outcome(self, made: Made) -> str:
         if made.problem:
-            return made.problem
+            return f"{'over the budget' if made.over else 'failed'}: {made.problem}"
         if made.score is None or made.drop is None:
             return "done"
         return f"{self.plan.metric} {made.score:.4f} ({round(-made.drop, 4) + 0.0:+.4f})"

@@ -22,7 +22,7 @@ from edge_tx import backends, tasks
 from edge_tx.backends import SessionConfig
 from edge_tx.bench import runner, tuning
 from edge_tx.bundle import Bundle
-from edge_tx.errors import AccuracyGateFailed, EdgeTxError
+from edge_tx.errors import AccuracyGateFailed, BundleError, EdgeTxError, InvalidInput
 from edge_tx.evaluation import Evaluation
 from edge_tx.examples import read_examples
 from edge_tx.manifest import Graph
@@ -30,10 +30,9 @@ from edge_tx.metric_table import find_metric
 from edge_tx.optimizing.journal import Made, Timed
 from edge_tx.optimizing.material import Material
 from edge_tx.optimizing.plan import Branch, Plan
+from edge_tx.optimizing.seam import Say
 
 __all__ = ["LocalWorkshop", "Origin"]
-
-Say = Callable[[str], None]
 
 _MEASURED = 64
 _CALIBRATED = 256
@@ -248,6 +247,14 @@ def _fresh(folder: Path) -> Path:
 
 
 def _failed(exc: EdgeTxError) -> Made:
+    """The failure as what came of a step; raised where it says nothing about the step.
+
+    Raises:
+        InvalidInput: The user's rows are wrong.
+        BundleError: The disk is full, say: the same step may go well once it is not.
+    """
+    if isinstance(exc, (InvalidInput, BundleError)):
+        raise exc
     return Made(problem=str(exc), over=isinstance(exc, AccuracyGateFailed))
 
 

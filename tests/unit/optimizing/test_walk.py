@@ -5,7 +5,7 @@ The workshop here makes models of numbers instead of weights: the walk sees no d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from edge_tx.optimizing.aims import AIMS
 from edge_tx.optimizing.front import Front, Point
 from edge_tx.optimizing.journal import Journal, Made, Timed
 from edge_tx.optimizing.plan import Branch, Plan
-from edge_tx.optimizing.walk import Begun, Walk
+from edge_tx.optimizing.seam import Begun, Say
+from edge_tx.optimizing.walk import Walk
 from edge_tx.tuning import Measurement
 
-Say = Callable[[str], None]
 SPEEDS = {"onnx": 1.0, "openvino": 0.9, "tflite": 3.0}
 RECIPES = {"dynamic_w8": (0.5, 0.004), "static_w8a8": (0.4, 0.02)}
 
