@@ -10,8 +10,9 @@ after minutes. Then pruning, from mild to strong. Three rules save time:
   everywhere.
 - The gate of a quantisation gets what pruning left of the budget.
 
-The walk knows nothing of torch, vendors or files: a :class:`~edge_tx.optimizing.seam.Workshop` does the work, and the
-journal remembers it. Where the journal has a step already, the step is not done again.
+The walk knows nothing of torch, vendors or files: a
+:class:`~edge_tx.optimizing.seam.Workshop` does the work, and the journal remembers it. Where the
+journal has a step already, the step is not done again.
 """
 
 from __future__ import annotations
