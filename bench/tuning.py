@@ -20,7 +20,7 @@ from edge_tx.runtimes.selection import Candidate, choose
 from edge_tx.stats import throughput
 from edge_tx.tuning import Goal, Measurement, Tuning, goal_of
 
-__all__ = ["Tuned", "tune"]
+__all__ = ["Tuned", "cell_for", "in_turns", "tune"]
 
 # Characters of the long text, about 128 tokens of English.
 _LONG = 600
@@ -99,7 +99,8 @@ def tune(
         place = tuning_store.place_of(bundle, device)
         tuning_store.prepare(place)
         texts, settings = texts_of(bundle, inputs, dict(options or {}))
-        cell = _cell(bundle, plan, texts, settings)
+        cell = cell_for(bundle, plan, texts, settings)
+        graphs = [(graph, replace(cell, graph=graph.name)) for graph in bundle.graphs]
         tuning = Tuning(
             bundle=tuning_store.bundle_hash(bundle),
             machine=tuning_store.machine_for(bundle),
@@ -107,7 +108,7 @@ def tune(
             threads=cell.threads,
             goal=wanted,
             min_accuracy=min_accuracy,
-            graphs=tuple(_measured(bundle, cell, progress or _say_nothing)),
+            graphs=tuple(in_turns(graphs, progress or _say_nothing)),
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             edge_tx=edge_tx.__version__,
         )
@@ -122,7 +123,15 @@ def _say_nothing(_name: str, _done: int, _total: int) -> None:
     pass
 
 
-def _cell(bundle: Bundle, plan: Plan, texts: tuple[Any, ...], options: dict[str, Any]) -> Cell:
+def cell_for(bundle: Bundle, plan: Plan, texts: tuple[Any, ...], options: dict[str, Any]) -> Cell:
+    """What is measured of a bundle's graphs; the graph's name is still to be filled in.
+
+    Args:
+        bundle: The bundle.
+        plan: Device, threads and time.
+        texts: Inputs of the task, short and long ones.
+        options: The task's options.
+    """
     ordered = sorted(texts, key=_characters)
     short, long = ordered[len(ordered) // 4], _long(ordered)
     mixed = (*texts, long)
@@ -138,18 +147,26 @@ def _cell(bundle: Bundle, plan: Plan, texts: tuple[Any, ...], options: dict[str,
     )
 
 
-def _measured(bundle: Bundle, cell: Cell, progress: Progress) -> list[Measurement]:
-    """Measures the graphs in turns, so that what else the machine does does not meet one alone."""
-    graphs = bundle.graphs
-    found: dict[str, Measurement] = {}
-    for done, graph in enumerate(graphs * _TURNS):
-        progress(graph.name, done, len(graphs) * _TURNS)
-        before = found.get(graph.name)
+def in_turns(graphs: Sequence[tuple[Graph, Cell]], progress: Progress) -> list[Measurement]:
+    """Measures graphs in turns, so that what else the machine does does not meet one alone.
+
+    Args:
+        graphs: Each with what to measure of it; they may be of several bundles.
+        progress: Told which graph is next, how many measurements are over, and of how many.
+
+    Returns:
+        One for each graph: the better of its turns, or what went wrong.
+    """
+    found: list[Measurement | None] = [None] * len(graphs)
+    total = len(graphs) * _TURNS
+    for done in range(total):
+        graph, cell = graphs[done % len(graphs)]
+        before = found[done % len(graphs)]
+        progress(graph.name, done, total)
         if before is None or not before.problem:
-            now = _measure(graph, replace(cell, graph=graph.name))
-            found[graph.name] = _better(before, now)
-    progress("", len(graphs) * _TURNS, len(graphs) * _TURNS)
-    return [found[graph.name] for graph in graphs]
+            found[done % len(graphs)] = _better(before, _measure(graph, cell))
+    progress("", total, total)
+    return [measured for measured in found if measured is not None]
 
 
 def _better(before: Measurement | None, now: Measurement) -> Measurement:

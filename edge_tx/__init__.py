@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edge_tx.device import DeviceInfo
     from edge_tx.errors import EdgeTxError, TruncationWarning
     from edge_tx.exporters.pipeline import export
+    from edge_tx.optimizing.flow import optimize
     from edge_tx.report import Report
     from edge_tx.runtimes.batch import batch
     from edge_tx.runtimes.loading import load
@@ -37,6 +38,7 @@ _HOMES = {
     "evaluate": "edge_tx.scoreboard",
     "export": "edge_tx.exporters.pipeline",
     "load": "edge_tx.runtimes.loading",
+    "optimize": "edge_tx.optimizing.flow",
     "prune": "edge_tx.calibration.pruning",
     "quantize": "edge_tx.calibration.flow",
     "same_space": "edge_tx.stamps",
@@ -57,6 +59,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "optimize",
     "prune",
     "quantize",
     "same_space",

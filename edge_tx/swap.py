@@ -26,7 +26,15 @@ from typing import Any
 
 from edge_tx.errors import BundleError
 
-__all__ = ["io_errors", "publish", "recover", "sync_folder", "sync_tree", "work_folder"]
+__all__ = [
+    "held",
+    "io_errors",
+    "publish",
+    "recover",
+    "sync_folder",
+    "sync_tree",
+    "work_folder",
+]
 
 _OLD = "old"
 _AT_FDCWD = -100
@@ -71,6 +79,26 @@ def work_folder(dest: Path) -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        _unlock(lock)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Locks a folder that is kept, for as long as the process lives.
+
+    Yields:
+        Whether it is ours; False if another process holds it. True where nothing can be locked
+        (Windows).
+    """
+    try:
+        import fcntl  # noqa: F401 - only whether it is there
+    except ImportError:
+        yield True
+        return
+    lock = _locked(folder)
+    try:
+        yield lock is not None
+    finally:
         _unlock(lock)
 
 

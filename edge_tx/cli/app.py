@@ -28,6 +28,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "quantize": "Add smaller, faster graphs to a bundle, behind an accuracy gate.",
         "distill": "Train a small model to answer as a large one does.",
         "sparsify": "Set weights of a checkpoint to zero, without training.",
+        "optimize": "Prune, quantise and measure; keep the best within a budget.",
         "run": "Answer texts from the arguments, a file or stdin.",
         "batch": "Answer files of any size; goes on after a kill.",
         "build": "Build the engines that a bundle's graphs need on this device.",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edge_tx.exporters.progress import Step, TargetState
+    from edge_tx.optimizing.seam import Begun
 
 __all__ = ["Progress", "Screen", "facts", "grid", "human_bytes", "output_options"]
 
@@ -106,6 +107,32 @@ class Screen:
         with live:
             yield tell
             stages.end()
+
+    @contextmanager
+    def walk(self) -> Iterator[Callable[[Begun], None]]:
+        """Shows the steps of a long walk on stderr: each with its time and what came of it.
+
+        What a step is just doing is only shown where there is a terminal to draw over.
+
+        Yields:
+            A function to call with each step.
+        """
+        if self.quiet:
+            yield lambda _begun: None
+            return
+        console = _console(sys.stderr)
+        began: dict[str, float] = {}
+
+        def tell(step: Begun) -> None:
+            start = began.setdefault(step.step, time.perf_counter())
+            if step.result:
+                took = "  before" if step.recalled else f"{time.perf_counter() - start:6.1f} s"
+                line = f"{took}  {step.step}: {step.result}"
+                console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+            status.update(_plain(f"{step.step}: {step.detail}" if step.detail else step.step))
+
+        with console.status("", spinner="line") as status:
+            yield tell
 
 
 _STATE_STYLES = {"proven": "green", "failed": "red", "waiting": "dim"}

@@ -57,10 +57,15 @@ ROOMS = (
         export_tools=True,
     ),
     Room("bench", "edge_tx.bench", (CORE, "edge_tx.runtimes", "edge_tx.bench")),
+    Room(
+        "edge_tx/optimizing",
+        "edge_tx.optimizing",
+        (CORE, "edge_tx.optimizing", "edge_tx.exporters", "edge_tx.calibration", "edge_tx.bench"),
+    ),
     Room("edge_tx/cli", "edge_tx.cli", ("",)),
 )
 SHELVES = ("edge_tx.runtimes", "edge_tx.exporters", "edge_tx.calibration", "edge_tx.bench",
-           "edge_tx.cli")  # fmt: skip
+           "edge_tx.optimizing", "edge_tx.cli")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def test_all_is_this() -> None:
         "evaluate",
         "export",
         "load",
+        "optimize",
         "prune",
         "quantize",
         "same_space",

@@ -1,0 +1,106 @@
+"""The data of an optimisation: rows to work with, and other rows to measure on."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_tx.calibration.distillation_plan import default_metric
+from edge_tx.calibration.plan import Data
+from edge_tx.errors import InvalidInput
+from edge_tx.examples import read_examples
+from edge_tx.metric_table import find_metric, metrics_of
+from edge_tx.records import records
+from edge_tx.strict_json import dumps, encode
+
+__all__ = ["Material", "gather", "metric_for"]
+
+_HELD_OUT = 0.25
+_MOST_HELD_OUT = 1000
+_LEAST = 8
+
+
+@dataclass(frozen=True)
+class Material:
+    """Rows, read once.
+
+    Attributes:
+        task: Name of the task that they are for.
+        train: Values to prune, distil and calibrate with.
+        dev: Values to measure on.
+        sha256: Hash of both.
+    """
+
+    task: str
+    train: Sequence[Any]
+    dev: Sequence[Any]
+    sha256: str
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every row that is measured on has a label."""
+        return all(row.label is not None for row in read_examples(self.dev, self.task))
+
+    def spread(self, count: int) -> tuple[Any, ...]:
+        """Some inputs of the task, of all places of the data."""
+        inputs = [value for row in read_examples(self.dev, self.task) for value in row.inputs]
+        count = min(count, len(inputs))
+        return tuple(inputs[i * len(inputs) // count] for i in range(count))
+
+
+def gather(data: Data, dev: Data | None, task: str, seed: int) -> Material:
+    """Reads rows; holds a part of them out if there are none to measure on.
+
+    Args:
+        data: A file or an iterable.
+        dev: Rows to measure on; None for a quarter of the data, at most 1,000, drawn by seed,
+            which is then used for nothing else.
+        task: Name of the task.
+        seed: Of the draw.
+
+    Raises:
+        InvalidInput: A row cannot be used, or there are too few.
+        MissingDependency: Reading Parquet needs pyarrow.
+    """
+    rows = [record.value for record in records(data)]
+    if len(rows) < _LEAST:
+        raise InvalidInput(f"there are {len(rows)} rows to work with: {_LEAST} or more are needed")
+    if dev is None:
+        count = min(_MOST_HELD_OUT, round(_HELD_OUT * len(rows)))
+        drawn = random.Random(seed).sample(range(len(rows)), count)  # noqa: S311 - no secret
+        held = set(drawn)
+        measured = [rows[place] for place in sorted(held)]
+        rows = [row for place, row in enumerate(rows) if place not in held]
+    else:
+        measured = [record.value for record in records(dev)]
+    if not measured:
+        raise InvalidInput("there is no row to measure on: dev is empty")
+    sha256 = hashlib.sha256(dumps(encode([rows, measured]))).hexdigest()
+    material = Material(task, rows, measured, sha256)
+    for values in (rows, measured):
+        for _ in read_examples(values, task):  # a wrong row is found now, not in an hour
+            pass
+    return material
+
+
+def metric_for(name: str, material: Material) -> str:
+    """The metric to hold: the one that is named, or what the data allows.
+
+    With labels, the first metric of the task; without, likeness to the whole model's answers.
+
+    Raises:
+        UnknownName: There is none of that name.
+        InvalidConfig: It is not for this task.
+        InvalidInput: It needs labels, and a row has none.
+    """
+    rows = metrics_of(material.task)
+    if name:
+        if find_metric(name, material.task).labelled:
+            for _ in read_examples(material.dev, material.task, labelled=True):
+                pass
+        return name
+    fitting = [row.name for row in rows.values() if row.labelled and material.labelled]
+    return fitting[0] if fitting else default_metric(material.task, 0).name
