@@ -13,7 +13,7 @@ from edge_tx.views.cells import Cell, number
 from edge_tx.views.elements import Element, tag
 from edge_tx.views.figures import peak_mb, p50_ms
 
-__all__ = ["about", "device", "glance", "remarks", "troubles"]
+__all__ = ["about", "device", "glance", "remarks", "remarks_of", "troubles"]
 
 
 def about(name: str, report: Report, named: bool) -> str:
@@ -21,7 +21,8 @@ def about(name: str, report: Report, named: bool) -> str:
     context = report.context
     tasks = dict.fromkeys(model.task for model in context.models)
     processor = str(_under(context.device, "cpu", "model") or "")
-    return " · ".join(filter(None, (name if named else "", *tasks, processor, context.created)))
+    created = context.created.replace("T", " ").replace("+00:00", " UTC")
+    return " · ".join(filter(None, (name if named else "", *tasks, processor, created)))
 
 
 def remarks(reports: Mapping[str, Report]) -> Element | None:
@@ -29,12 +30,13 @@ def remarks(reports: Mapping[str, Report]) -> Element | None:
     items = [
         tag("li", f"{name}: {text}" if len(reports) > 1 else text, class_=kind)
         for name, report in reports.items()
-        for kind, text in _remarks(report)
+        for kind, text in remarks_of(report)
     ]
     return tag("section", tag("ul", *items), class_="remarks", aria_label="Remarks") if items else None
 
 
-def _remarks(report: Report) -> Iterator[tuple[str, str]]:
+def remarks_of(report: Report) -> Iterator[tuple[str, str]]:
+    """What a reader must know, each with its class: ``"warning"`` or ``"quiet"``."""
     noise = report.context.noise
     if noise is not None:
         yield "quiet" if noise.quiet else "warning", noise.said
@@ -159,6 +161,7 @@ def device(reports: Mapping[str, Report]) -> Element:
 class _Group:
     title: str
     facts: Mapping[str, Any]
+    fields: bool = True  # whether the names are a record's, and not those of packages
 
 
 def _groups(report: Report) -> Iterator[_Group]:
@@ -167,7 +170,7 @@ def _groups(report: Report) -> Iterator[_Group]:
     before, after = asdict(context.before), asdict(context.after)
     yield _Group("State before and after", {k: _change(before[k], after[k]) for k in before})
     yield _Group("Settings", context.settings)
-    yield _Group("Versions", context.versions)
+    yield _Group("Versions", context.versions, fields=False)
     yield _Group("Accuracy's data", context.data)
     yield _Group("Not measurable here", context.unmeasured)
 
@@ -196,9 +199,13 @@ def _list(group: _Group) -> Element | None:
     pairs = [
         element
         for key, text in facts.items()
-        for element in (tag("dt", key.replace("_bytes", "").replace("_", " ")), tag("dd", text))
+        for element in (tag("dt", _words(key) if group.fields else key), tag("dd", text))
     ]
     return tag("div", tag("h4", group.title), tag("dl", *pairs), class_="group")
+
+
+def _words(key: str) -> str:
+    return key.removesuffix("_bytes").replace("_", " ")
 
 
 def _told(value: Any, key: str = "") -> str:

@@ -130,7 +130,7 @@ def _distribution(cells: Sequence[Cell], looks: Looks) -> Figure | None:
         about="Every call of a graph, the fastest first: a steep line is a steady graph, a "
         "long bend to the right at the top is a slow tail.",
         x=Axis("latency, ms", log=True),
-        y=Axis("calls answered within it, %"),
+        y=Axis("calls answered within it, %", zero=True),
         panels=panels,
         table=Table(head, tuple(rows)),
     )

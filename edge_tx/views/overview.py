@@ -1,4 +1,4 @@
-"""The table of all rows."""
+"""The tables: all rows, and the scenarios."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from edge_tx.report import Report
 from edge_tx.report_text import COLUMNS, Column, scores
-from edge_tx.views.cells import Cell
+from edge_tx.views.cells import Cell, number
 from edge_tx.views.elements import Element, grid, tag
 from edge_tx.views.shapes import Table
 
-__all__ = ["columns", "overview", "together"]
+__all__ = ["Shown", "overview", "scenarios", "shown_columns", "together"]
 
 
 def together(reports: Mapping[str, Report]) -> Report:
@@ -20,16 +20,20 @@ def together(reports: Mapping[str, Report]) -> Report:
     return replace(first, rows=tuple(row for r in reports.values() for row in r.rows))
 
 
-def columns(reports: Mapping[str, Report]) -> tuple[Column, ...]:
+def shown_columns(reports: Mapping[str, Report]) -> tuple[Shown, ...]:
     """The columns that some row has something to say in."""
     joined = together(reports)
-    all_columns = (*COLUMNS[:-1], *scores(joined), COLUMNS[-1])
-    return tuple(c for c in all_columns if any(map(c.show, joined.rows)))
+    known = (*COLUMNS[:-1], *scores(joined), _BUSY, COLUMNS[-1])
+    rest = (c for c in known if c.title not in _LED and any(map(c.show, joined.rows)))
+    return (*_lead(reports), *map(Shown.of, rest))
+
+
+_BUSY = Column("busy cores", lambda row: f"{row.budget.busy:.2f}" if row.budget else "")
 
 
 def overview(reports: Mapping[str, Report], cells: Sequence[Cell]) -> Element:
     """A table that is sorted and filtered by our script."""
-    shown = (*_lead(reports), *(_Shown.of(c) for c in columns(reports) if c.title not in _LED))
+    shown = shown_columns(reports)
     rows = tuple(tuple(column.show(cell) for column in shown) for cell in cells)
     table = grid(
         Table(tuple(column.title for column in shown), rows),
@@ -48,15 +52,22 @@ def overview(reports: Mapping[str, Report], cells: Sequence[Cell]) -> Element:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """A column of the page: its class tells the script and the style what it holds."""
+class Shown:
+    """A column of the table.
+
+    Attributes:
+        title: Its head.
+        show: Text of a cell.
+        kind: What it holds, for styles and scripts: ``"number"``, ``"status"``, ``"note"``.
+    """
 
     title: str
     show: Callable[[Cell], str]
     kind: str = ""
 
     @classmethod
-    def of(cls, column: Column) -> _Shown:
+    def of(cls, column: Column) -> Shown:
+        """The same column of a row, for a cell."""
         kind = "number" if column.right else column.title
         return cls(column.title, lambda cell: column.show(cell.row), kind)
 
@@ -64,10 +75,34 @@ class _Shown:
 _LED = ("graph", "model")
 
 
-def _lead(reports: Mapping[str, Report]) -> Iterator[_Shown]:
-    yield _Shown("graph", lambda cell: cell.row.graph)
+def _lead(reports: Mapping[str, Report]) -> Iterator[Shown]:
+    yield Shown("graph", lambda cell: cell.row.graph)
     if len(reports) > 1:
-        yield _Shown("report", lambda cell: cell.report)
+        yield Shown("report", lambda cell: cell.report)
     if any(row.model for report in reports.values() for row in report.rows):
-        yield _Shown("model", lambda cell: cell.row.model)
-    yield _Shown("status", lambda cell: cell.row.status, "status")
+        yield Shown("model", lambda cell: cell.row.model)
+    yield Shown("status", lambda cell: cell.row.status, "status")
+
+
+def scenarios(cells: Sequence[Cell]) -> Element | None:
+    """What MLPerf's scenarios came to; None if none was run."""
+    rows = tuple(
+        (
+            cell.name,
+            cell.place.text,
+            run.name,
+            run.driver,
+            run.metric,
+            f"{number(run.value)} {run.unit}",
+            "yes" if run.valid else "no",
+            run.note,
+        )
+        for cell in cells
+        for run in cell.row.scenarios
+    )
+    if not rows:
+        return None
+    head = ("graph", "measured with", "scenario", "driver", "metric", "value", "valid", "note")
+    title = "MLPerf scenarios"
+    table = grid(Table(head, rows), title, ["", "", "", "", "", "number", "", "note"])
+    return tag("section", tag("h2", title, id="scenarios"), table, aria_labelledby="scenarios")

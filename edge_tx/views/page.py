@@ -20,7 +20,7 @@ from edge_tx.views.cells import Cell, cells_of
 from edge_tx.views.elements import Element, child, grid, html, tag
 from edge_tx.views.facts import about, device, glance, remarks, troubles
 from edge_tx.views.figures import figures
-from edge_tx.views.overview import overview
+from edge_tx.views.overview import overview, scenarios
 from edge_tx.views.shapes import Figure, Table
 
 __all__ = ["page", "pages"]
@@ -104,7 +104,8 @@ def _sections(
         glance(cells),
         *(_figure(chart) for chart in charts[:1]),
         troubles(cells),
-        *(_figure(chart) for chart in charts[1:]),
+        tag("div", *(_figure(chart) for chart in charts[1:]), class_="figures"),
+        scenarios(cells),
         overview(reports, cells),
         device(reports),
     )
@@ -122,6 +123,7 @@ def _figure(figure: Figure) -> Element:
         tag("p", figure.about, class_="about"),
         tag("div", class_="choose", id=f"choose-{figure.key}"),
         tag("div", canvas, class_=f"chart {figure.kind}"),
+        tag("div", class_="legend", id=f"legend-{figure.key}", role="group", aria_label="Legend"),
         tag(
             "details",
             tag("summary", "Numbers of this chart"),

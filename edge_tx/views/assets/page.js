@@ -4,7 +4,11 @@
   const byId = (id) => document.getElementById(id);
   const root = document.documentElement;
   const figures = JSON.parse(byId("figures").textContent);
-  const SHAPES = ["circle", "triangle", "rect", "rectRot", "star", "crossRot", "rectRounded", "dash"];
+  // What Chart.js draws, and the same sign for the legend.
+  const SHAPES = [
+    ["circle", "\u25cf"], ["triangle", "\u25b2"], ["rect", "\u25a0"], ["rectRot", "\u25c6"],
+    ["star", "\u2733"], ["crossRot", "\u2715"], ["cross", "\u271a"], ["dash", "\u2501"],
+  ];
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2], [14, 4], [2, 2, 6, 2], [4, 6]];
   const COLORS = 8;
   const charts = [];
@@ -27,7 +31,8 @@
   const bubbleNames = {
     id: "bubbleNames",
     afterDatasetsDraw(chart) {
-      if (chart.config.type !== "bubble") return;
+      // Where it is narrow, names would stand beside the wrong bubble; the legend has them.
+      if (chart.config.type !== "bubble" || chart.width < 480) return;
       const { ctx, chartArea: area } = chart;
       const marks = chart.data.datasets.flatMap((set, i) =>
         chart.isDatasetVisible(i)
@@ -46,6 +51,8 @@
         const places = [
           [item.x + r, item.y - 7], [item.x - r - width, item.y - 7],
           [item.x - width / 2, item.y - r - 14], [item.x - width / 2, item.y + r],
+          [item.x, item.y - r - 14], [item.x, item.y + r],
+          [item.x - width, item.y - r - 14], [item.x - width, item.y + r],
         ];
         const free = places.find(([x, y]) =>
           x >= area.left && x + width <= area.right && y >= area.top && y + 14 <= area.bottom &&
@@ -87,7 +94,7 @@
       backgroundColor: colorOf(line.style) + "99",
       borderColor: colorOf(line.style),
       borderWidth: 2,
-      pointStyle: at(SHAPES, line.style.mark),
+      pointStyle: at(SHAPES, line.style.mark)[0],
     }));
   }
 
@@ -99,8 +106,10 @@
       backgroundColor: colorOf(line.style),
       borderDash: at(DASHES, line.style.mark),
       borderWidth: 2,
-      pointStyle: at(SHAPES, line.style.mark),
-      pointRadius: line.points.length > 30 ? 0 : 4,
+      pointStyle: at(SHAPES, line.style.mark)[0],
+      // A long line keeps some of its marks, so that it is known without its colour.
+      pointRadius: (point) => (point.dataIndex % Math.ceil(line.points.length / 12) ? 0 : 4),
+      clip: 8,
       pointHitRadius: 8,
     }));
   }
@@ -144,7 +153,7 @@
     if (figure.kind === "bubbles") Object.values(scales).forEach((scale) => { scale.grace = "12%"; });
     return {
       type: kind.type,
-      data: { labels: bars ? panel.bars : undefined, datasets: kind.sets(panel) },
+      data: { labels: panel.bars.map((name) => name.split(" / ")), datasets: kind.sets(panel) },
       options: {
         animation: false,
         maintainAspectRatio: false,
@@ -152,10 +161,7 @@
         scales,
         interaction: { mode: "nearest", intersect: figure.kind !== "lines" },
         plugins: {
-          legend: {
-            position: "bottom",
-            labels: { color: themed("--ink"), usePointStyle: !bars, boxWidth: 24, pointStyleWidth: 28 },
-          },
+          legend: { display: false },
           tooltip: tip(figure),
         },
       },
@@ -167,8 +173,29 @@
     if (entry.chart) entry.chart.destroy();
     const panel = entry.figure.panels[entry.panel];
     const canvas = byId(`chart-${entry.figure.key}`);
-    if (panel.bars.length) canvas.parentElement.style.height = `${130 + 44 * panel.bars.length}px`;
+    if (panel.bars.length) canvas.parentElement.style.height = `${80 + 44 * panel.bars.length}px`;
     entry.chart = new Chart(canvas, config(entry.figure, panel));
+    legend(entry);
+  }
+
+  // Of buttons, so that it works without a mouse and has the page's own width.
+  function legend(entry) {
+    const { chart, figure } = entry;
+    const series = figure.panels[entry.panel].series;
+    byId(`legend-${figure.key}`).replaceChildren(...series.map((line, i) => {
+      const sign = make("span", { textContent: figure.kind === "bars" ? "\u25a0" : at(SHAPES, line.style.mark)[1] });
+      sign.style.color = colorOf(line.style);
+      sign.setAttribute("aria-hidden", "true");
+      const button = make("button", { type: "button", title: "Show or hide" }, sign, ` ${line.name}`);
+      button.setAttribute("aria-pressed", "true");
+      button.addEventListener("click", () => {
+        const visible = !chart.isDatasetVisible(i);
+        chart.setDatasetVisibility(i, visible);
+        chart.update();
+        button.setAttribute("aria-pressed", String(visible));
+      });
+      return button;
+    }));
   }
 
   function chooser(entry) {
