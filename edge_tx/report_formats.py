@@ -18,12 +18,16 @@ FORMATS: Mapping[str, str] = {
     "terminal": "edge_tx.report_text:terminal",
     "json": "edge_tx.report_text:json_text",
     "csv": "edge_tx.report_text:csv_lines",
+    "markdown": "edge_tx.views.markdown:markdown",
+    "html": "edge_tx.views.page:page",
 }
 
 # Ends of a file's name -> format.
 SUFFIXES: Mapping[str, str] = {
     ".json": "json",
     ".csv": "csv",
+    ".md": "markdown",
+    ".html": "html",
     ".txt": "terminal",
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from edge_tx import views
-from edge_tx.cli.writing import write_text
+from edge_tx.errors import InvalidConfig
 
 
 @click.command("report")
@@ -30,18 +30,23 @@ def command(reports: Sequence[str], output: str | None, form: str | None) -> Non
     """
     from edge_tx.report import Report
 
-    files = dict(zip(_names(reports), reports, strict=True))
-    held = {name: Report.from_file(path) for name, path in files.items()}
-    text = views.render(held, form or _format_of(output))
+    form = form or _format_of(output)
+    named = zip(_names(reports), reports, strict=True)
+    text = views.render({name: Report.from_file(path) for name, path in named}, form)
     if output is None:
         click.echo(text, nl=False)
     else:
-        write_text(output, text)
+        Path(output).write_text(text, encoding="utf-8")
 
 
 def _format_of(output: str | None) -> str:
-    suffix = Path(output or "").suffix.lower()
-    return views.SUFFIXES.get(suffix, "terminal")
+    if output is None:
+        return "terminal"
+    suffix = Path(output).suffix.lower()
+    if suffix not in views.SUFFIXES:
+        known = ", ".join(views.SUFFIXES)
+        raise InvalidConfig(f"{output}: its name ends in none of {known}: say which with --format")
+    return views.SUFFIXES[suffix]
 
 
 def _names(paths: Sequence[str]) -> list[str]:

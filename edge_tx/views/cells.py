@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from edge_tx.report import Report, ReportRow
 
-__all__ = ["Cell", "Place", "Style", "cells_of", "number", "styles"]
+__all__ = ["Cell", "Place", "Style", "cells_of", "number", "short_names", "styles"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """What a row was measured with; -1 where a field is left open, as it is an axis.
 
@@ -28,6 +28,11 @@ class Place:
     def without(self, field: str) -> Place:
         """The same, with one field left open."""
         return replace(self, **{field: -1})
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Sorts places: few inputs and short ones first, with all the threads there are."""
+        return (self.batch, self.seq, -self.threads)
 
     @property
     def text(self) -> str:
@@ -67,17 +72,24 @@ def cells_of(reports: Mapping[str, Report]) -> tuple[Cell, ...]:
         reports: By their names, e.g. of their files.
     """
     pairs = [(name, row) for name, report in reports.items() for row in report.rows]
-    models = {row.model for _, row in pairs}
+    models = short_names(row.model for _, row in pairs)
     holders = Counter(
         key for report in reports.values() for key in {(r.model, r.graph) for r in report.rows}
     )
 
     def named(report: str, row: ReportRow) -> str:
-        model = f"{row.model} / " if len(models) > 1 and row.model else ""
+        model = f"{models[row.model]} / " if len(models) > 1 and row.model else ""
         where = f" ({report})" if holders[row.model, row.graph] > 1 else ""
         return f"{model}{row.graph}{where}"
 
     return tuple(Cell(row, report, named(report, row)) for report, row in pairs)
+
+
+def short_names(models: Iterable[str]) -> Mapping[str, str]:
+    """Names of models without their owner (``"owner__name"``), where that tells them apart."""
+    known = dict.fromkeys(models)
+    ends = Counter(model.rpartition("__")[2] for model in known)
+    return {m: end if ends[end := m.rpartition("__")[2]] == 1 else m for m in known}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from edge_tx.report import Report, ReportRow
 from edge_tx.report_text import note_of
 from edge_tx.views.cells import Cell, number
 from edge_tx.views.elements import Element, tag
-from edge_tx.views.figures import peak_mb, p50_ms
+from edge_tx.views.figures import p50_ms, peak_mb
 
 __all__ = ["about", "device", "glance", "remarks", "remarks_of", "troubles"]
 
@@ -32,7 +32,9 @@ def remarks(reports: Mapping[str, Report]) -> Element | None:
         for name, report in reports.items()
         for kind, text in remarks_of(report)
     ]
-    return tag("section", tag("ul", *items), class_="remarks", aria_label="Remarks") if items else None
+    if not items:
+        return None
+    return tag("section", tag("ul", *items), class_="remarks", aria_label="Remarks")
 
 
 def remarks_of(report: Report) -> Iterator[tuple[str, str]]:
@@ -84,7 +86,7 @@ def glance(cells: Sequence[Cell]) -> Element | None:
     if not ran:
         return None
     counts = Counter(cell.place for cell in ran)
-    place = min(counts, key=lambda place: (-counts[place], place))
+    place = min(counts, key=lambda place: (-counts[place], place.rank))
     there = [cell for cell in ran if cell.place == place]
     cards = [card for prize in (*_PRIZES, *_scores(there)) if (card := _card(prize, there))]
     return tag(
@@ -102,7 +104,10 @@ def _scores(cells: Sequence[Cell]) -> list[_Prize]:
 
 
 def _score(metric: str) -> _Prize:
-    return _Prize(f"Best {metric}", lambda row: row.accuracy.get(metric), lambda v: f"{v:.4f}", True)
+    def read(row: ReportRow) -> float | None:
+        return row.accuracy.get(metric)
+
+    return _Prize(f"Best {metric}", read, lambda value: f"{value:.4f}", most=True)
 
 
 def _card(prize: _Prize, cells: Sequence[Cell]) -> Element | None:
@@ -123,22 +128,21 @@ def _card(prize: _Prize, cells: Sequence[Cell]) -> Element | None:
 
 def troubles(cells: Sequence[Cell]) -> Element | None:
     """Rows that failed or were skipped, each with its reason; None if there are none."""
-    items = [
-        tag(
-            "li",
-            tag("strong", cell.name),
-            f" ({cell.place.text}): ",
-            note_of(cell.row) or cell.row.status,
-            class_=cell.row.status,
-        )
-        for cell in cells
-        if cell.row.status != "ok"
-    ]
-    if not items:
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for cell in cells:
+        if cell.row.status != "ok":
+            told = note_of(cell.row) or cell.row.status
+            places.setdefault((cell.name, cell.row.status, told), []).append(cell.place.text)
+    if not places:
         return None
+    items = [
+        tag("li", tag("strong", name), f" ({'; '.join(where)}): {told}", class_=status)
+        for (name, status, told), where in places.items()
+    ]
+    count = sum(map(len, places.values()))
     return tag(
         "section",
-        tag("h2", f"Not measured ({len(items)})", id="troubles"),
+        tag("h2", f"Not measured ({count})", id="troubles"),
         tag("ul", *items),
         class_="troubles",
         aria_labelledby="troubles",
@@ -168,7 +172,7 @@ def _groups(report: Report) -> Iterator[_Group]:
     context = report.context
     yield _Group("Device", _machine(context.device))
     before, after = asdict(context.before), asdict(context.after)
-    yield _Group("State before and after", {k: _change(before[k], after[k]) for k in before})
+    yield _Group("State before and after", {k: _change(k, before[k], after[k]) for k in before})
     yield _Group("Settings", context.settings)
     yield _Group("Versions", context.versions, fields=False)
     yield _Group("Accuracy's data", context.data)
@@ -187,8 +191,8 @@ def _machine(device: Mapping[str, Any]) -> dict[str, Any]:
     return first | flat
 
 
-def _change(before: Any, after: Any) -> str:
-    told = [text for value in (before, after) if (text := _told(value))]
+def _change(key: str, *values: Any) -> str:
+    told = [text for value in values if (text := _told(value, key))]
     return " → ".join(dict.fromkeys(told))
 
 

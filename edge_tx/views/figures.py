@@ -159,7 +159,7 @@ def _phases(cells: Sequence[Cell], looks: Looks) -> Figure | None:
             held.setdefault(cell.place, []).append(cell)
     if not held:
         return None
-    order = sorted(held, key=lambda place: (-len(held[place]), place))
+    order = sorted(held, key=lambda place: (-len(held[place]), place.rank))
     return Figure(
         key="phases",
         kind="bars",
@@ -292,7 +292,7 @@ def _gather(
         lines = ((name, tuple(line(found))) for name, found in held.items())
         series = tuple(Series(name, looks[name], points) for name, points in lines if points)
         if series:
-            made.append((-len(series), place, Panel(place.text, series)))
+            made.append((-len(series), place.rank, Panel(place.text, series)))
     return tuple(panel for *_, panel in sorted(made, key=lambda entry: entry[:2]))
 
 

@@ -15,7 +15,8 @@ __all__ = ["markdown", "several"]
 
 # What is in a table of its own below, or would make it too wide to read.
 _ELSEWHERE = frozenset({"note", "status", "cosine", "mean ms", "steady MB", "private MB"})
-_MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&@:])")
+# Signs that mean something anywhere, at the start of a line, and in what becomes a link.
+_SIGNS = re.compile(r"[\\`*_\[\]<>|~&@#$]|^[+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|:(?=//)|(?<=www)\.")
 
 
 def markdown(report: Report) -> str:
@@ -63,10 +64,9 @@ def _troubles(cells: Sequence[Cell]) -> Iterator[str]:
 
 def escaped(text: str) -> str:
     """A text that Markdown shows as it is, on one line."""
-    # Letters and digits around them keep most signs plain, but which ones is not worth knowing.
-    return _MEANS_SOMETHING.sub(_sign, " ".join(text.split()))
+    return _SIGNS.sub(_sign, " ".join(text.split()))
 
 
 def _sign(found: re.Match[str]) -> str:
     # Named characters where a backslash would still let a page make a tag or a mention of it.
-    return {"<": "&lt;", "@": "&#64;"}.get(found[1], f"\\{found[1]}")
+    return {"<": "&lt;", "@": "&#64;"}.get(found[0], f"\\{found[0]}")

@@ -16,12 +16,12 @@ from importlib.resources import files
 
 from edge_tx.report import SCHEMA, Report
 from edge_tx.strict_json import encode
-from edge_tx.views.cells import Cell, cells_of
+from edge_tx.views.cells import Cell, cells_of, short_names
 from edge_tx.views.elements import Element, child, grid, html, tag
 from edge_tx.views.facts import about, device, glance, remarks, troubles
 from edge_tx.views.figures import figures
 from edge_tx.views.overview import overview, scenarios
-from edge_tx.views.shapes import Figure, Table
+from edge_tx.views.shapes import Figure
 
 __all__ = ["page", "pages"]
 
@@ -57,8 +57,8 @@ def pages(reports: Mapping[str, Report]) -> str:
 
 
 def _title(reports: Mapping[str, Report]) -> str:
-    models = {model.name: None for r in reports.values() for model in r.context.models}
-    return ", ".join(models) or "Benchmark"
+    models = short_names(model.name for r in reports.values() for model in r.context.models)
+    return ", ".join(models.values()) or "Benchmark"
 
 
 def _head(title: str, scripts: Sequence[str]) -> tuple[Element, ...]:

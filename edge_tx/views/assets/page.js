@@ -65,6 +65,19 @@
     },
   };
 
+  // Chart.js' choice of marks, in our digits.
+  function logarithmicTick(value, index, ticks) {
+    return Chart.Ticks.formatters.logarithmic.call(this, value, index, ticks) && shown(value);
+  }
+
+  // Room for the bubbles, and none below nothing.
+  function widen(scale, values) {
+    const least = Math.min(...values), most = Math.max(...values);
+    const room = (most - least) * 0.12 || most * 0.1 || 1;
+    scale.suggestedMin = least < 0 ? least - room : Math.max(0, least - room);
+    scale.suggestedMax = most + room;
+  }
+
   function axis(spec, category) {
     const scale = {
       type: category ? "category" : spec.log ? "logarithmic" : "linear",
@@ -73,6 +86,7 @@
       grid: { color: themed("--line") },
       beginAtZero: spec.zero,
     };
+    if (spec.log) scale.ticks.callback = logarithmicTick;
     if (spec.ticks.length) {
       scale.min = spec.ticks[0];
       scale.max = spec.ticks[spec.ticks.length - 1];
@@ -150,7 +164,10 @@
     const bars = figure.kind === "bars", kind = KINDS[figure.kind];
     const scales = { x: axis(figure.x), y: axis(figure.y, bars) };
     if (bars) Object.values(scales).forEach((scale) => { scale.stacked = true; });
-    if (figure.kind === "bubbles") Object.values(scales).forEach((scale) => { scale.grace = "12%"; });
+    if (figure.kind === "bubbles") {
+      const points = panel.series.flatMap((line) => line.points);
+      for (const way of ["x", "y"]) widen(scales[way], points.map((point) => point[way]));
+    }
     return {
       type: kind.type,
       data: { labels: panel.bars.map((name) => name.split(" / ")), datasets: kind.sets(panel) },
