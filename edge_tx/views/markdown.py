@@ -16,7 +16,7 @@ __all__ = ["markdown", "several"]
 # What is in a table of its own below, or would make it too wide to read.
 _ELSEWHERE = frozenset({"note", "status", "cosine", "mean ms", "steady MB", "private MB"})
 # Signs that mean something anywhere, at the start of a line, and in what becomes a link.
-_SIGNS = re.compile(r"[\\`*_\[\]<>|~&@#$]|^[+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|:(?=//)|(?<=www)\.")
+_SIGNS = re.compile(r"[\\`*_\[\]<>|~&@#$]|^[+=-]|^\d{1,9}(?=[.)])|:(?=//)|(?<=www)\.")
 
 
 def markdown(report: Report) -> str:
@@ -68,5 +68,7 @@ def escaped(text: str) -> str:
 
 
 def _sign(found: re.Match[str]) -> str:
+    if found[0].isdigit():  # the sign behind it would begin a list
+        return f"{found[0]}\\"
     # Named characters where a backslash would still let a page make a tag or a mention of it.
     return {"<": "&lt;", "@": "&#64;"}.get(found[0], f"\\{found[0]}")

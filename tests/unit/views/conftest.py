@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from edge_tx.report import (
     ReportContext,
     ReportModel,
     ReportRow,
+    ScenarioResult,
+    ThreadBudget,
     Window,
 )
 from edge_tx.stats import LatencyStats
@@ -34,6 +36,14 @@ GRAPHS = {  # graph -> (milliseconds of a short text, MB, accuracy)
     "openvino-static_w8a8": (2.6, 270, 0.8161),
     "tflite-fp32": (6.8, 240, 0.8203),
 }
+
+
+_SCENARIOS = (
+    ScenarioResult("SingleStream", "edge_tx", "p90 latency", "ms", 4.2, 1024, 1, 10**9),
+    ScenarioResult(
+        "Server", "edge_tx", "p99 latency", "ms", 9.1, 6, 1, 10**8, valid=False, note="6 queries"
+    ),
+)
 
 
 def samples(rng: random.Random, milliseconds: float, count: int = 200) -> tuple[int, ...]:
@@ -73,6 +83,8 @@ def row(
         throughput=stats.per_second(batch),
         memory=Memory(peak_bytes=int((mb + batch * seq / 20) * 1e6)),
         samples_ns=times,
+        budget=ThreadBudget(2, 2, 9, 1.9),
+        scenarios=_SCENARIOS if mixed else (),
         sustained=tuple(
             Window(i * 10**9, LatencyStats.of(samples(rng, cost * (1 + i / 100), 20)))
             for i in range(60 if mixed else 0)
@@ -130,3 +142,135 @@ def report(
         "unmeasured": {"energy": "no counter can be read here"},
     }
     return Report(ReportContext(**(defaults | context)), tuple(rows))
+
+
+@pytest.fixture(scope="session")
+def full() -> Report:
+    """Five graphs of one model in seven places, and one row for each way to fail."""
+    return report(rows() + bad_rows())
+
+
+@pytest.fixture(scope="session")
+def other() -> Report:
+    """The same graphs of another model."""
+    return report(rows("bge-small-en", 1.9, 3), ("bge-small-en",))
+
+
+@pytest.fixture(scope="session")
+def slower() -> Report:
+    """The first model again."""
+    return report(rows(slow=1.2, seed=4))
+
+
+@pytest.fixture(scope="session")
+def make_report() -> Callable[..., Report]:
+    """``make_report(rows, models=..., **context)``."""
+    return report
+
+
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-pipe",
+)
+
+
+class Tab:
+    """A page in headless Chromium, spoken to over a pipe (``--remote-debugging-pipe``)."""
+
+    def __init__(self, program: str, profile: Path) -> None:
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        # It reads from 3 and writes to 4; both ends are moved out of the way of each other first.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (theirs_in, theirs_out)]
+        self._process = os.posix_spawn(
+            program,
+            [program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_DUP2, ends[0], 3),
+                (os.POSIX_SPAWN_DUP2, ends[1], 4),
+            ],
+        )
+        for end in (*ends, theirs_in, theirs_out):
+            os.close(end)
+        self._out, self._in = os.fdopen(ours_out, "wb", 0), os.fdopen(ours_in, "rb")
+        self._calls, self._session, self._rest = 0, "", b""
+        self.events: list[dict[str, Any]] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params: Any) -> Any:
+        self._calls += 1
+        message: dict[str, Any] = {"id": self._calls, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        self._out.write(json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == self._calls:
+                assert "error" not in answer, answer
+                return answer["result"]
+            self.events.append(answer)
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            read = self._in.read1(1 << 16)  # type: ignore[attr-defined]
+            assert read, "the browser has gone"
+            self._rest += read
+        message, _, self._rest = self._rest.partition(b"\0")
+        found: dict[str, Any] = json.loads(message)
+        return found
+
+    def open(self, page: Path, width: int = 1280, theme: str = "light") -> None:
+        self.events.clear()
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        feature = {"name": "prefers-color-scheme", "value": theme}
+        self.call("Emulation.setEmulatedMedia", features=[feature])
+        self.call("Page.navigate", url=page.as_uri())
+        self.run(
+            "new Promise((done) => document.readyState === 'complete' ? done() "
+            ": addEventListener('load', done))"
+        )
+
+    def run(self, script: str) -> Any:
+        answer = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def close(self) -> None:
+        self._session = ""
+        self.call("Browser.close")
+        os.waitpid(self._process, 0)
+
+
+@pytest.fixture(scope="session")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """A tab of a browser; skips where there is none."""
+    names = (
+        os.environ.get("EDGE_TX_CHROMIUM", ""),
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+    )
+    program = next((found for name in names if name and (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no chromium here: install it, or name it in EDGE_TX_CHROMIUM")
+    opened = Tab(program, tmp_path_factory.mktemp("chromium"))
+    yield opened
+    opened.close()
