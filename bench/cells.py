@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_tx import backends, packaging, vendors
 from edge_tx.backends import resolve
+from edge_tx.bench import loadgen
 from edge_tx.bench.cell import Cell, Scoring, Trial
 from edge_tx.bench.inputs import Material, texts_of
 from edge_tx.bench.plan import Plan, Subject
@@ -113,6 +114,8 @@ def _check(bundle: Bundle, plan: Plan) -> None:
             raise InvalidConfig(f"metric '{name}' compares with fp32: use edge-tx eval for it")
     if plan.reference:
         find_reference(plan.reference).require()
+    if plan.loadgen:
+        loadgen.require()
 
 
 def jobs_of(opened: Opened, plan: Plan, usable_threads: int) -> Iterator[Job]:

@@ -20,6 +20,7 @@ from edge_tx.bench.process import in_fresh_process
 from edge_tx.bench.rows import row_of
 from edge_tx.device import DeviceInfo
 from edge_tx.report import Report, ReportContext, ReportRow, Surroundings
+from edge_tx.strict_json import encode
 
 __all__ = ["Measure", "Plan", "Progress", "Subject", "run"]
 
@@ -71,7 +72,7 @@ def run(
     rows = _measured(jobs, plan, progress, measure)
     noise = noise_of(rows)
     context = ReportContext(
-        device=device.to_dict(),
+        device=encode(device.to_dict()),
         versions=facts.versions([job.row for job in jobs]),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         models=tuple(one.model for one in opened),

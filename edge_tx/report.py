@@ -35,6 +35,7 @@ __all__ = [
     "Surroundings",
     "ThreadBudget",
     "Window",
+    "count_of",
 ]
 
 SCHEMA = 2
@@ -366,8 +367,8 @@ class ReportRow:
     def label(self) -> str:
         """The key in words: ``"minilm onnx-fp32, 2 threads, batch 1, 32 tokens"``."""
         names = f"{self.model} {self.graph}".strip()
-        length = f"{self.seq} tokens" if self.seq else "mixed lengths"
-        return f"{names}, {self.threads} threads, batch {self.batch}, {length}"
+        length = count_of(self.seq, "token") if self.seq else "mixed lengths"
+        return f"{names}, {count_of(self.threads, 'thread')}, batch {self.batch}, {length}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +424,11 @@ class Report:
             reason = getattr(exc, "strerror", None) or "not UTF-8"
             raise InvalidConfig(f"{path}: not a report's JSON file: {reason}") from exc
         return cls.from_json(text, str(path))
+
+
+def count_of(count: int, thing: str) -> str:
+    """A number of things in words: ``"1 thread"``, ``"2 threads"``."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _row_rule(row: ReportRow, fail: Fail) -> None:

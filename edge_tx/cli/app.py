@@ -34,6 +34,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",
         "report": "Show reports of bench as HTML, Markdown, CSV or a table.",
+        "compare": "Hold a report of bench against an earlier one.",
         "tune": "Find the best graph for this device, and remember it.",
         "pack": "Pack a bundle's folder into one .etx file.",
         "doctor": "Look over this device and the installed backends.",

@@ -21,7 +21,6 @@ _DISPENSABLE = (
     "cosine", "GPU MB", "mean ms", "p99.9 ms", "private MB", "decode ms", "tok ms", "infer ms",
     "p90 ms", "CPU ms", "steady MB", "max error", "first ms", "load ms",
 )  # fmt: skip
-_GAP = 4
 
 
 def of_report(report: Report, width: int = 0) -> list[RenderableType]:
@@ -37,11 +36,8 @@ def of_report(report: Report, width: int = 0) -> list[RenderableType]:
     same = _same(report.context, ran)
     parts: list[RenderableType] = [facts(_about(report.context) | same)]
     if ran:
-        columns = _fitting(_columns(report, ran, same), ran, width or _terminal_width())
-        heads = [column.title.replace(" ", "\n") for column in columns]
-        lines = [[column.show(row) for column in columns] for row in ran]
-        right = [h for h, column in zip(heads, columns, strict=True) if column.right]
-        parts += ["", grid(heads, lines, right=right)]
+        shown = _columns(report, ran, same)
+        parts += ["", _fitting(shown, ran, width or _terminal_width())]
     for table in (_scenarios(ran), _sustained(ran), _notes(report.rows)):
         if table is not None:
             parts += ["", table]
@@ -89,37 +85,46 @@ def _columns(report: Report, ran: Sequence[ReportRow], same: dict[str, object]) 
     return [c for c in wanted if c.title not in same and any(map(c.show, ran))]
 
 
-def _fitting(columns: list[Column], ran: Sequence[ReportRow], width: int) -> list[Column]:
-    """The columns that fit beside each other."""
+def _fitting(columns: Sequence[Column], ran: Sequence[ReportRow], width: int) -> RenderableType:
+    """The table with as many columns as fit beside each other."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(width=10_000)
     left = list(columns)
+    table = _table(left, ran)
     for title in _DISPENSABLE:
-        if sum(_wide(column, ran) + _GAP for column in left) - _GAP <= width:
+        if Measurement.get(console, console.options, table).maximum <= width:
             break
         left = [column for column in left if column.title != title]
-    return left
+        table = _table(left, ran)
+    return table
 
 
-def _wide(column: Column, ran: Sequence[ReportRow]) -> int:
-    cells = (*column.title.split(" "), *(column.show(row) for row in ran))
-    return max(map(len, cells))
+def _table(columns: Sequence[Column], ran: Sequence[ReportRow]) -> RenderableType:
+    # Numbers are narrow and their heads are not: two lines of head fit 80 columns.
+    heads = [column.title.replace(" ", "\n") for column in columns]
+    lines = [[column.show(row) for column in columns] for row in ran]
+    return grid(heads, lines, right=[h for h, c in zip(heads, columns, strict=True) if c.right])
 
 
 def _scenarios(ran: Sequence[ReportRow]) -> RenderableType | None:
     lines = [_trial(_place(row, ran), one) for row in ran for one in row.scenarios]
-    heads = ("graph", "scenario", "driver", "metric", "value", "queries", "note")
-    return grid(heads, lines, right="value queries") if lines else None
+    heads = ("cell", "scenario", "driver", "result", "queries", "note")
+    return grid(heads, lines, right="queries") if lines else None
 
 
 def _trial(place: str, one: ScenarioResult) -> tuple[str, ...]:
     note = "" if one.valid else f"not valid: {one.note}"
-    value = f"{one.value:,.2f} {one.unit}"
-    return (place, one.name, one.driver, one.metric, value, f"{one.queries:,}", note)
+    judged = one.metric.removesuffix(" latency")
+    result = f"{judged} {one.value:,.2f} ms" if one.unit == "ms" else f"{one.value:,.0f}/s"
+    return (place, one.name, one.driver, result, f"{one.queries:,}", note)
 
 
 def _sustained(ran: Sequence[ReportRow]) -> RenderableType | None:
     """The first, the worst and the last stretch of each sustained run."""
     lines = [line for row in ran if row.sustained for line in _stretches(row, _place(row, ran))]
-    heads = ("graph", "stretch", "at s", "p50 ms", "p90 ms", "p99 ms", "°C")
+    heads = ("cell", "stretch", "at s", "p50 ms", "p90 ms", "p99 ms", "°C")
     return grid(heads, lines, right=heads[2:]) if lines else None
 
 
@@ -140,29 +145,31 @@ def _notes(rows: Sequence[ReportRow]) -> RenderableType | None:
 
 
 def _noted(rows: Sequence[ReportRow]) -> Iterator[tuple[str, str]]:
+    """Each note once, with the graph's cells that it is of unless it is of all of them."""
     from edge_tx.report_text import note_of
 
-    found: dict[tuple[str, str], list[ReportRow]] = {}
-    for row in rows:
-        if row.note:
-            found.setdefault((f"{row.model} {row.graph}".strip(), note_of(row)), []).append(row)
     alone = len({row.model for row in rows}) == 1
-    for (_name, note), same in found.items():
-        graph = [row for row in rows if (row.model, row.graph) == (same[0].model, same[0].graph)]
-        name = same[0].graph if alone and same[0].graph else _name
-        cells = "" if len(same) == len(graph) else ", ".join(_point(row) for row in same)
-        yield f"{name} {cells}".strip(), note
+    graphs: dict[tuple[str, str], list[ReportRow]] = {}
+    for row in rows:
+        graphs.setdefault((row.model, row.graph), []).append(row)
+    for (model, graph), own in graphs.items():
+        name = graph if alone and graph else f"{model} {graph}".strip()
+        for note in dict.fromkeys(note_of(row) for row in own if row.note):
+            same = [row for row in own if note_of(row) == note]
+            where = "" if len(same) == len(own) else ", ".join(_place(row, own) for row in same)
+            yield name, f"{where}: {note}" if where else note
 
 
-def _point(row: ReportRow) -> str:
-    return f"{row.threads}x{row.batch}x{row.seq}"
+def _place(row: ReportRow, rows: Sequence[ReportRow]) -> str:
+    """What tells a row from the others: model, graph and axes, if they differ."""
+    from edge_tx.report import count_of
 
-
-def _place(row: ReportRow, ran: Sequence[ReportRow]) -> str:
-    """The graph, and of the axes those that differ."""
-    parts = [row.model] if len({one.model for one in ran}) > 1 else []
-    parts.append(row.graph)
-    for name in ("threads", "batch", "seq"):
-        if len({getattr(one, name) for one in ran}) > 1:
-            parts.append(f"{name} {getattr(row, name)}")
-    return " ".join(parts)
+    told = {
+        "model": row.model,
+        "graph": row.graph,
+        "threads": count_of(row.threads, "thread"),
+        "batch": f"batch {row.batch}",
+        "seq": count_of(row.seq, "token") if row.seq else "mixed lengths",
+    }
+    differ = [name for name in told if len({getattr(one, name) for one in rows}) > 1]
+    return ", ".join(told[name] for name in differ or ("graph",))
