@@ -222,7 +222,7 @@ class Tab:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            read = self._in.read1(1 << 16)  # type: ignore[attr-defined]
+            read = self._in.read1(1 << 16)
             assert read, "the browser has gone"
             self._rest += read
         message, _, self._rest = self._rest.partition(b"\0")
