@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -214,12 +216,18 @@ def test_the_library_is_the_one_that_was_published() -> None:
     assert "MIT" in (folder / "LICENSE.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
+THEMES = (":root {", ':root[data-theme="dark"] {')
+
+
+def colours_of(theme: str) -> dict[str, str]:
+    css = (HERE / "assets" / "page.css").read_text(encoding="utf-8")
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css[css.index(theme) :].split("}", 1)[0]))
+
+
+@pytest.mark.parametrize("theme", THEMES)
 def test_colours_of_graphs_stand_out_from_the_page(theme: str) -> None:
     """WCAG 2.2, 1.4.11: 3 to 1 for graphics; 1.4.3: 4.5 to 1 for text."""
-    css = (HERE / "assets" / "page.css").read_text(encoding="utf-8")
-    block = css[css.index(theme) :].split("}", 1)[0]
-    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+    colours = colours_of(theme)
     series = [value for name, value in colours.items() if name.startswith("series-")]
     assert len(set(series)) == 8
     assert min(contrast(value, colours["page"]) for value in series) >= 3
@@ -233,7 +241,42 @@ def contrast(a: str, b: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def luminance(colour: str) -> float:
+def linear(colour: str) -> list[float]:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+
+
+def luminance(colour: str) -> float:
+    red, green, blue = linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+# Machado, Oliveira and Fernandes 2009, severity 1.
+BLINDNESS = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216),
+                   (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413),
+                     (-0.011820, 0.042940, 0.968881)),
+    "tritanopia": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602),
+                   (0.004733, 0.691367, 0.303900)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+@pytest.mark.parametrize("theme", THEMES)
+def test_colours_of_graphs_differ_for_the_colour_blind(theme: str, kind: str) -> None:
+    """In CIELAB, where a difference of 2 is just seen."""
+    series = [value for name, value in colours_of(theme).items() if name.startswith("series-")]
+    seen = [lab(linear(colour), BLINDNESS[kind]) for colour in series]
+    assert min(math.dist(a, b) for a, b in itertools.combinations(seen, 2)) > 12
+
+
+def lab(colour: list[float], eye: tuple[tuple[float, ...], ...]) -> tuple[float, float, float]:
+    red, green, blue = (
+        min(1, max(0, sum(w * c for w, c in zip(row, colour, strict=True)))) for row in eye
+    )
+    x = (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.95047
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    z = (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.08883
+    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z))
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
