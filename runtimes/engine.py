@@ -148,6 +148,11 @@ class Engine:
             pool = pool or self._one_aside()
             return Pending(parts, [pool.submit(work, batch) for batch in batches])
 
+    @property
+    def session(self) -> Session:
+        """The session that answers single rows."""
+        return self._deep
+
     def placement(self) -> Placement:
         """Where single rows run."""
         return self._deep.placement()

@@ -37,6 +37,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "eval": "Measure every graph on labelled data, side by side.",
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",
+        "report": "Show reports of bench as HTML, Markdown, CSV or a table.",
+        "compare": "Hold a report of bench against an earlier one.",
         "tune": "Find the best graph for this device, and remember it.",
         "pack": "Pack a bundle into one .etx file, or a graph with its tokenizer.",
         "init-app": "Copy an example app with a bundle in it, ready to run.",

@@ -37,6 +37,7 @@ CORE = "core"
 ROOMS = (
     Room("edge_tx", "edge_tx", (CORE,)),
     Room("edge_tx/tasks", "edge_tx.tasks", (CORE,)),
+    Room("edge_tx/views", "edge_tx.views", (CORE,)),
     Room("runtimes", "edge_tx.runtimes", (CORE, "edge_tx.runtimes")),
     Room("exporters", "edge_tx.exporters", (CORE, "edge_tx.exporters"), export_tools=True),
     Room(

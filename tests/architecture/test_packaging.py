@@ -87,8 +87,15 @@ def test_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     assert modules() <= held
-    assert data_files() <= held
+    assert data_files() | page_files() <= held
     assert {name.split("/")[0] for name in held if ".dist-info" not in name} == {"edge_tx"}
+
+
+def page_files() -> set[str]:
+    """What a report's page is made of, the library that draws its charts and its licence too."""
+    kinds = (".css", ".js", ".md")
+    found = (ROOT / "edge_tx" / "views").rglob("*")
+    return {path.relative_to(ROOT).as_posix() for path in found if path.suffix in kinds}
 
 
 def data_files() -> set[str]:
