@@ -18,7 +18,8 @@ The tree, with the exit code the command line gives each::
     |-- FeedMismatch(ValueError)      12   arrays do not fit a graph's inputs
     |-- DeviceUnavailable             13   the device that was asked for is not here
     |-- SessionFailed                 14   a vendor runtime failed while opening or running a graph
-    `-- PartialExport                 15   some graphs were written, and others could not be made
+    |-- PartialExport                 15   some graphs were written, and others could not be made
+    `-- RemoteFailed                  16   another machine cannot be reached, or cannot measure
 
 A message is one line: what is wrong, where, and what to do.
 """
@@ -48,6 +49,7 @@ __all__ = [
     "MissingDependency",
     "ParityFailed",
     "PartialExport",
+    "RemoteFailed",
     "SessionFailed",
     "TruncationWarning",
     "UnknownName",
@@ -208,6 +210,12 @@ class PartialExport(EdgeTxError):
         written = ", ".join(graph.name for graph in bundle.graphs)
         told = "; ".join(f"{failed.name}: {failed.error}" for failed in failures)
         super().__init__(f"{bundle.origin} holds {written} only; not in it: {told}")
+
+
+class RemoteFailed(EdgeTxError):
+    """Another machine cannot be reached, has not what it takes, or failed to measure."""
+
+    exit_code = 16
 
 
 class TruncationWarning(UserWarning):

@@ -10,9 +10,10 @@ import click
 
 from edge_tx.cli import reading
 from edge_tx.cli.opening import accuracy_option, nothing_runs, vendor_options
+from edge_tx.cli.remoting import Elsewhere, remote_options
 from edge_tx.cli.screen import Screen, facts, grid, output_options
 from edge_tx.cli.suggesting import backend_names
-from edge_tx.errors import AccuracyGateFailed, SessionFailed
+from edge_tx.errors import AccuracyGateFailed, RemoteFailed, SessionFailed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,6 +62,7 @@ _LEFT_OUT = ("threads", "batch", "seq", "cosine", "p90 ms", "note")
 )
 @vendor_options
 @output_options
+@remote_options()
 def command(
     bundle: str,
     graphs: tuple[str, ...],
@@ -73,12 +75,15 @@ def command(
     seconds: float,
     vendor: Mapping[str, str],
     screen: Screen,
+    elsewhere: Elsewhere | None,
 ) -> None:
     """Measure load time, latency, throughput and memory here.
 
     Every graph is measured in a fresh process: the first answer cold, then the first input
     again and again, then all of them as a list. With --json every sample is kept.
     """
+    if elsewhere is not None:
+        return _from_elsewhere(elsewhere, screen)
     from edge_tx.bench.runner import Plan, run
 
     plan = Plan(
@@ -96,6 +101,17 @@ def command(
         report = run(bundle, plan, lambda name, *steps: progress(f"measuring {name}", *steps))
     screen.result(json.loads(report.to_json()), *_rendered(report))
     _raise_if_bad(bundle, plan, report.rows)
+
+
+def _from_elsewhere(elsewhere: Elsewhere, screen: Screen) -> None:
+    from edge_tx.report import Report
+
+    with screen.stages() as progress:
+        answer = elsewhere.measure(progress)
+    report = Report.from_json(answer.report)
+    screen.result(json.loads(report.to_json()), *_rendered(report))
+    if answer.problem:
+        raise RemoteFailed(f"{elsewhere.remote.ssh.host}: {answer.problem}")
 
 
 def _rendered(report: Report) -> list[RenderableType]:
