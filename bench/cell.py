@@ -1,24 +1,60 @@
 """One cell of a benchmark, in a process of its own: ``python -m edge_tx.bench.cell``.
 
-Reads a :class:`Cell` as JSON from stdin, writes a :class:`Measured` as JSON to stdout. The
+Reads a :class:`Cell` as JSON from stdin, writes a
+:class:`~edge_tx.bench.measured.Measured` as JSON to stdout. The
 parent never measures: its own imports, allocations and threads would be in the numbers.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import median
+from itertools import cycle, islice
 from time import perf_counter_ns, process_time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Cell", "Measured", "measure"]
+if TYPE_CHECKING:
+    # Nothing of edge_tx is imported here but within functions: what was imported before the
+    # model is loaded would be missing from its load time.
+    from edge_tx.bench.clock import Call
+    from edge_tx.bench.measured import Measured
+    from edge_tx.report import Phases
+    from edge_tx.runtimes.model import Model
 
-_BLOCK = 10
-_STEADY = 0.05
-_MOST_WARM_UP = 30
+__all__ = ["Cell", "Scoring", "Trial", "measure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Accuracy to measure.
+
+    Attributes:
+        data: A file of rows.
+        metrics: Names of metrics.
+    """
+
+    data: str
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A scenario of MLPerf to run; see :mod:`edge_tx.bench.scenarios`.
+
+    Attributes:
+        name: Of the scenario.
+        rate: Queries per second that arrive; of Server alone.
+        seed: Of the arrivals.
+        driver: ``"edge_tx"`` or ``"loadgen"``.
+    """
+
+    name: str
+    rate: float = 0.0
+    seed: int = 0
+    driver: str = "edge_tx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +63,27 @@ class Cell:
 
     Attributes:
         bundle: Path of the bundle.
-        graph: Name of the graph.
+        graph: Name of the graph; of a reference's, the graph whose tokenizer and task it shares.
         device: Device to open it on.
         threads: CPU threads.
-        inputs: Inputs of the task; the first is timed alone, all of them as a list.
+        inputs: Inputs of the task.
         options: The task's options.
         vendor: The vendor's own settings.
-        min_calls: Single calls to time at least.
-        min_ns: Time to spend at least on single calls, and on lists.
+        min_calls: Calls to time at least.
+        min_ns: Time to spend at least on calls, and again on lists.
+        timed: How many of the inputs, from the first, are timed in turn; 0 for all.
+        batch: Inputs of one call.
+        list_inputs: Inputs of the long list that throughput is measured on; 0 for none.
         also: More inputs that are timed alone, each as long as the first.
+        phases: Whether to tell where the time goes.
+        pin: Whether to bind the process to as many hardware threads as ``threads``.
+        max_memory_bytes: Private memory that the process may have; 0 for no limit.
+        reference: Name of what is measured in the graph's place, see
+            :mod:`edge_tx.bench.reference`; empty for the graph.
+        checkpoint: What the reference opens.
+        scoring: Accuracy to measure; None for none.
+        trials: Scenarios to run.
+        sustain_ns: Time to go on calling, for latency over time; 0 not to.
     """
 
     bundle: str
@@ -43,149 +91,216 @@ class Cell:
     device: str
     threads: int
     inputs: tuple[Any, ...]
-    options: dict[str, Any]
-    vendor: dict[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    vendor: Mapping[str, str] = field(default_factory=dict)
     min_calls: int = 50
     min_ns: int = 1_000_000_000
+    timed: int = 0
+    batch: int = 1
+    list_inputs: int = 0
     also: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured.
-
-    Attributes:
-        load_ns: From the first import of edge_tx to a model that is ready.
-        first_ns: The first answer after that, cold.
-        warm_up_calls: Calls before the timing became steady.
-        samples_ns: Every timed single call.
-        also_ns: The same for each input of ``also``.
-        list_inputs: Inputs answered in lists.
-        list_ns: Time that took.
-        list_cpu_ns: CPU time that took, over all threads.
-        loaded_rss_bytes: Peak resident memory after loading; None where it cannot be read.
-        peak_rss_bytes: Peak resident memory of the whole run; None where it cannot be read.
-        placement: Where it ran, as the vendor's runtime says.
-    """
-
-    load_ns: int
-    first_ns: int
-    warm_up_calls: int
-    samples_ns: tuple[int, ...]
-    also_ns: tuple[tuple[int, ...], ...]
-    list_inputs: int
-    list_ns: int
-    list_cpu_ns: int
-    loaded_rss_bytes: int | None
-    peak_rss_bytes: int | None
-    placement: dict[str, Any]
+    phases: bool = False
+    pin: bool = False
+    max_memory_bytes: int = 0
+    reference: str = ""
+    checkpoint: str = ""
+    scoring: Scoring | None = None
+    trials: tuple[Trial, ...] = ()
+    sustain_ns: int = 0
 
 
 def measure(cell: Cell) -> Measured:
-    """Loads the graph in this process and measures it.
-
-    Warm-up ends when the median of ten calls is within 5 % of that of the ten before, and
-    after 300 calls at the latest.
+    """Loads the graph in this process and measures it; :mod:`edge_tx.bench.clock` says how.
 
     Raises:
         EdgeTxError: The graph cannot be loaded or run.
     """
+    cpus = _pin(cell.threads) if cell.pin else None
     start = perf_counter_ns()
-    from edge_tx.runtimes.loading import load
+    model = _open(cell)
+    load_ns = perf_counter_ns() - start
+    from edge_tx.bench import budget, clock, memory, scenarios, sustain
+    from edge_tx.bench.energy import Meter
+    from edge_tx.bench.measured import Measured
     from edge_tx.stats import MemoryStats
 
-    model = load(
+    loaded = MemoryStats.read().rss_bytes
+    calls = list(_calls(model, cell))
+    first_ns = clock.timed(calls[0])
+    warm = clock.warm_up(calls[0])
+    clock.passes(calls, 1, 0)  # every shape once
+    meter, cpu = Meter(), process_time_ns()
+    meter.start()
+    samples = clock.passes(calls, cell.min_calls, cell.min_ns)
+    cpu = process_time_ns() - cpu
+    energy = meter.stop(len(samples) * cell.batch)
+    also = tuple(_steady(lambda v=value: model(v, **cell.options), cell) for value in cell.also)
+    lists, list_cpu = _lists(model, cell)
+    used = memory.measure(loaded)
+    measured = Measured(
+        load_ns=load_ns,
+        first_ns=first_ns,
+        warm_up_calls=warm.calls,
+        steady=warm.steady,
+        samples_ns=tuple(samples),
+        cpu_ns=cpu,
+        also_ns=also,
+        list_inputs=len(lists) * cell.list_inputs,
+        list_ns=sum(lists),
+        list_cpu_ns=list_cpu,
+        memory=used,
+        budget=budget.read_back(model, cpus, cpu / max(sum(samples), 1)),
+        placement=asdict(model.describe().placement),
+        phases=_phases(model, cell) if cell.phases else None,
+        energy=energy,
+        scenarios=tuple(scenarios.run(trial, model, cell) for trial in cell.trials),
+        sustained=sustain.run(calls, cell.sustain_ns) if cell.sustain_ns else (),
+        # Last, as it opens a session of its own.
+        accuracy=_accuracy(model, cell) if cell.scoring else {},
+    )
+    model.close()
+    return measured
+
+
+def _open(cell: Cell) -> Model:
+    if cell.reference:
+        from edge_tx.bench.reference import load_reference
+
+        return load_reference(cell)
+    from edge_tx.runtimes.loading import load
+
+    return load(
         cell.bundle,
         graph=cell.graph,
         device=cell.device,
         threads=cell.threads,
         options=cell.vendor,
     )
-    load_ns = perf_counter_ns() - start
-    loaded = MemoryStats.read().peak_rss_bytes
 
-    def calls(value: Any) -> Callable[[], object]:
-        return lambda: model(value, **cell.options)
 
-    call = calls(cell.inputs[0])
-    first_ns = _timed(call)
-    warm_up = _warm_up(call)
-    samples = _repeat(call, cell.min_calls, cell.min_ns)
-    also = tuple(_steady(calls(value), cell) for value in cell.also)
-    model(list(cell.inputs), **cell.options)  # opens the streams
+def _pin(threads: int) -> int | None:
+    """Binds this process, before it starts a thread, to its budget of hardware threads."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    allowed = sorted(os.sched_getaffinity(0))
+    if threads < len(allowed):
+        os.sched_setaffinity(0, allowed[:threads])
+    return len(os.sched_getaffinity(0))
+
+
+def _calls(model: Model, cell: Cell) -> Iterator[Call]:
+    """One call for each batch of the timed inputs; the last is filled up from the first."""
+    timed = cell.inputs[: cell.timed or None]
+    for start in range(0, len(timed), cell.batch):
+        group = list(islice(cycle(timed), start, start + cell.batch))
+        value = group[0] if cell.batch == 1 else group
+        yield lambda value=value: model(value, **cell.options)
+
+
+def _steady(call: Call, cell: Cell) -> tuple[int, ...]:
+    from edge_tx.bench import clock
+
+    clock.warm_up(call)
+    return tuple(clock.until(call, cell.min_calls, cell.min_ns))
+
+
+def _lists(model: Model, cell: Cell) -> tuple[Sequence[int], int]:
+    """Times of a long list, and their CPU time."""
+    from edge_tx.bench import clock
+
+    if not cell.list_inputs:
+        return (), 0
+    whole = list(islice(cycle(cell.inputs), cell.list_inputs))
+    model(whole, **cell.options)  # opens the streams
     cpu = process_time_ns()
-    lists = _repeat(lambda: model(list(cell.inputs), **cell.options), 1, cell.min_ns)
-    cpu = process_time_ns() - cpu
-    measured = Measured(
-        load_ns=load_ns,
-        first_ns=first_ns,
-        warm_up_calls=warm_up,
-        samples_ns=tuple(samples),
-        also_ns=also,
-        list_inputs=len(lists) * len(cell.inputs),
-        list_ns=sum(lists),
-        list_cpu_ns=cpu,
-        loaded_rss_bytes=loaded,
-        peak_rss_bytes=MemoryStats.read().peak_rss_bytes,
-        placement=asdict(model.describe().placement),
-    )
-    model.close()
-    return measured
+    lists = clock.until(lambda: model(whole, **cell.options), 1, cell.min_ns)
+    return lists, process_time_ns() - cpu
 
 
-def _timed(call: Callable[[], object]) -> int:
-    start = perf_counter_ns()
-    call()
-    return perf_counter_ns() - start
+def _phases(model: Model, cell: Cell) -> Phases:
+    from edge_tx.bench import clock
+    from edge_tx.report import Phases
+    from edge_tx.runtimes.phases import PhaseClock
+    from edge_tx.stats import LatencyStats
+
+    inner = PhaseClock()
+    taken: list[tuple[int, int, int]] = []
+    calls = list(_calls(model.timed(inner), cell))
+    for call in calls:
+        call()
+    inner.take()
+
+    def noted(call: Call) -> Call:
+        def both() -> None:
+            call()
+            taken.append(inner.take())
+
+        return both
+
+    clock.passes([noted(call) for call in calls], cell.min_calls, cell.min_ns // 4)
+    columns = zip(*taken, strict=True)
+    return Phases(*(LatencyStats.of([max(0, ns) for ns in column]) for column in columns))
 
 
-def _repeat(call: Callable[[], object], calls: int, least_ns: int) -> list[int]:
-    samples: list[int] = []
-    spent = 0
-    while len(samples) < calls or spent < least_ns:
-        samples.append(_timed(call))
-        spent += samples[-1]
-    return samples
+def _accuracy(model: Model, cell: Cell) -> Mapping[str, float]:
+    """By the code of ``edge-tx eval``."""
+    from edge_tx.bench.accuracy import scores
 
-
-def _warm_up(call: Callable[[], object]) -> int:
-    before = _block(call)
-    for blocks in range(2, _MOST_WARM_UP + 1):
-        now = _block(call)
-        if abs(median(now) - median(before)) <= _STEADY * median(before):
-            return blocks * _BLOCK
-        before = now
-    return _MOST_WARM_UP * _BLOCK
-
-
-def _steady(call: Callable[[], object], cell: Cell) -> tuple[int, ...]:
-    _warm_up(call)
-    return tuple(_repeat(call, cell.min_calls, cell.min_ns))
-
-
-def _block(call: Callable[[], object]) -> Sequence[int]:
-    return [_timed(call) for _ in range(_BLOCK)]
+    return scores(model, cell)
 
 
 def main() -> None:
-    """Measures the cell on stdin; an error of ours becomes ``{"error": ...}``."""
+    """Measures the cell on stdin; what fails becomes ``{"error": ..., "failure": ...}``."""
+    # What vendors write to stdout must not mix with the answer.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    answer = _answer(json.load(sys.stdin))
+    with out:
+        json.dump(answer, out)
+
+
+def _answer(raw: dict[str, Any]) -> dict[str, Any]:
     import warnings
 
     from edge_tx.errors import EdgeTxError, TruncationWarning
 
     warnings.simplefilter("ignore", TruncationWarning)
-    raw = json.load(sys.stdin)
-    texts = {key: tuple(_input(i) for i in raw[key]) for key in ("inputs", "also")}
-    cell = Cell(**{**raw, **texts})
+    cell = _cell(raw)
+    _limit(cell.max_memory_bytes)
     try:
-        answer: dict[str, Any] = asdict(measure(cell))
+        return asdict(measure(cell))
+    except MemoryError as exc:
+        return _failure(str(exc) or "no more memory", cell, "out-of-memory")
     except EdgeTxError as exc:
-        answer = {"error": str(exc)}
-    json.dump(answer, sys.stdout)
+        return _failure(str(exc), cell)
+
+
+def _failure(message: str, cell: Cell, kind: str = "") -> dict[str, Any]:
+    from edge_tx.bench.failures import answer_of, failed
+
+    return answer_of(failed(message, cell.max_memory_bytes, kind))
+
+
+def _cell(raw: dict[str, Any]) -> Cell:
+    nested: dict[str, Callable[[Any], Any]] = {
+        "inputs": lambda values: tuple(map(_input, values)),
+        "also": lambda values: tuple(map(_input, values)),
+        "scoring": lambda value: value and Scoring(value["data"], tuple(value["metrics"])),
+        "trials": lambda values: tuple(Trial(**value) for value in values),
+    }
+    return Cell(**{k: nested[k](v) if k in nested else v for k, v in raw.items()})
 
 
 def _input(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _limit(max_memory_bytes: int) -> None:
+    """Limits private memory. Not the address space: runtimes reserve far more than they use."""
+    if max_memory_bytes:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (max_memory_bytes, max_memory_bytes))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,12 @@ from typing import Any
 import edge_tx
 from edge_tx import backends, tuning_store
 from edge_tx.bench.cell import Cell
-from edge_tx.bench.runner import Plan, Progress, in_fresh_process, texts_of
+from edge_tx.bench.failures import Failed
+from edge_tx.bench.inputs import last_text, texts_of, with_last
+from edge_tx.bench.plan import Plan
+from edge_tx.bench.process import in_fresh_process
+from edge_tx.bench.runner import Progress
+from edge_tx.bench.sweep import Axes
 from edge_tx.bundle import Bundle
 from edge_tx.device import usable_threads
 from edge_tx.manifest import Graph
@@ -92,7 +97,8 @@ def tune(
         AccuracyGateFailed: All graphs that run are below ``min_accuracy``.
     """
     wanted = goal_of(goal)
-    plan = Plan(device=device, threads=threads, seconds=seconds, min_accuracy=min_accuracy)
+    axes = Axes(() if threads is None else (threads,))
+    plan = Plan(device=device, axes=axes, seconds=seconds, min_accuracy=min_accuracy)
     with Bundle.open(path) as bundle:
         # What cannot work is said before a minute of measuring.
         choose(bundle, device=device, min_accuracy=min_accuracy or 0.0)
@@ -126,12 +132,15 @@ def _cell(bundle: Bundle, plan: Plan, texts: tuple[Any, ...], options: dict[str,
     ordered = sorted(texts, key=_characters)
     short, long = ordered[len(ordered) // 4], _long(ordered)
     mixed = (*texts, long)
+    inputs = (short, *(mixed * -(-_LIST // len(mixed))))
     return Cell(
         bundle=str(bundle.root),
         graph="",
         device=plan.device,
-        threads=plan.threads or usable_threads(),
-        inputs=(short, *(mixed * -(-_LIST // len(mixed)))),
+        threads=next(iter(plan.axes.threads), usable_threads()),
+        inputs=inputs,
+        timed=1,
+        list_inputs=len(inputs),
         options=options,
         min_ns=int(plan.seconds * 1e9),
         also=(long,),
@@ -177,15 +186,15 @@ def _measure(graph: Graph, cell: Cell) -> Measurement:
     if cell.device != "auto" and cell.device not in row.devices:
         return replace(nothing, problem=f"{row.name} has no device '{cell.device}'")
     answer = in_fresh_process(cell)
-    if "error" in answer:
-        return replace(nothing, problem=str(answer["error"]))
+    if isinstance(answer, Failed):
+        return replace(nothing, problem=answer.note)
     return replace(
         nothing,
-        short_ns=round(median(answer["samples_ns"])),
-        long_ns=round(median(answer["also_ns"][0])),
-        per_second=throughput(answer["list_inputs"], answer["list_ns"]),
-        peak_rss_bytes=answer["peak_rss_bytes"],
-        load_ns=answer["load_ns"],
+        short_ns=round(median(answer.samples_ns)),
+        long_ns=round(median(answer.also_ns[0])),
+        per_second=throughput(answer.list_inputs, answer.list_ns),
+        peak_rss_bytes=answer.memory.peak_bytes,
+        load_ns=answer.load_ns,
     )
 
 
@@ -205,23 +214,7 @@ def _parts(value: Any) -> Sequence[Any]:
 def _long(ordered: Sequence[Any]) -> Any:
     """The longest input, its last text continued by those of the next ones to a good length."""
     longest = ordered[-1]
-    texts = [text for text in map(_last, reversed(ordered)) if text] or ["."]
+    texts = [text for text in map(last_text, reversed(ordered)) if text] or ["."]
     repeats = -(-_LONG // sum(map(len, texts)))
     joined = " ".join(texts * repeats)
-    return _with_last(longest, joined[: max(_LONG, len(texts[0]))])
-
-
-def _last(value: Any) -> str:
-    """The text that an input's length is in: itself, or the last of a pair or record."""
-    if isinstance(value, str):
-        return value
-    parts = _parts(value)
-    return _last(parts[-1]) if parts else ""
-
-
-def _with_last(value: Any, text: str) -> Any:
-    if isinstance(value, str):
-        return text
-    if isinstance(value, Mapping):
-        return {**value, list(value)[-1]: text}
-    return (*value[:-1], text)
+    return with_last(longest, joined[: max(_LONG, len(texts[0]))])

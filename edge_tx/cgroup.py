@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["Limits", "read_limits"]
+__all__ = ["Limits", "oom_kills", "quota_throttles", "read_limits"]
 
 # Version 1 writes "no limit" as the largest page-aligned int64.
 _NO_LIMIT_BYTES = 1 << 62
@@ -55,6 +55,31 @@ def read_limits(root: Path = Path("/")) -> Limits:
                 cpus += _cpus(folder)
                 memory += _memory(folder)
     return Limits(min(cpus, default=None), min(memory, default=None))
+
+
+def quota_throttles(root: Path = Path("/")) -> int | None:
+    """Periods in which this process' groups ran out of CPU time; None if none counts them."""
+    return _largest(root, "cpu.stat", "nr_throttled")
+
+
+def oom_kills(root: Path = Path("/")) -> int | None:
+    """Processes that were killed for memory in this process' groups; None if none counts them."""
+    found = (_largest(root, name, "oom_kill") for name in ("memory.events", "memory.oom_control"))
+    return max((count for count in found if count is not None), default=None)
+
+
+def _largest(root: Path, file: str, key: str) -> int | None:
+    """The largest count of a key at any level: a group counts what happens below it too."""
+    groups = _groups(_text(root / "proc/self/cgroup"))
+    counts = [
+        int(words[1])
+        for mount in _mounts(_text(root / "proc/self/mountinfo"))
+        for controller in mount.controllers & groups.keys()
+        for folder in _upwards(root, mount, groups[controller])
+        for words in map(str.split, _text(folder / file).splitlines())
+        if len(words) == 2 and words[0] == key and words[1].isdigit()
+    ]
+    return max(counts, default=None)
 
 
 def _groups(text: str) -> dict[str, PurePosixPath]:

@@ -98,6 +98,11 @@ class Engine:
             raise SessionFailed(_CLOSED) from exc
         return parts
 
+    @property
+    def session(self) -> Session:
+        """The session that answers single rows."""
+        return self._deep
+
     def placement(self) -> Placement:
         """Where single rows run."""
         return self._deep.placement()

@@ -29,6 +29,9 @@ from edge_tx.text import Row, Tokenizer
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from edge_tx.backends import Session
+    from edge_tx.runtimes.phases import PhaseClock, TimedEngine
+
 
 __all__ = ["Description", "Model"]
 
@@ -75,7 +78,12 @@ class Model:
     """
 
     def __init__(
-        self, bundle: Bundle, choice: Choice, tokenizer: Tokenizer, task: Task, engine: Engine
+        self,
+        bundle: Bundle,
+        choice: Choice,
+        tokenizer: Tokenizer,
+        task: Task,
+        engine: Engine | TimedEngine,
     ) -> None:
         self.bundle = bundle
         self.task = bundle.manifest.task
@@ -172,6 +180,18 @@ class Model:
             max_length=self.max_length,
             stamp=self.stamp,
         )
+
+    @property
+    def session(self) -> Session:
+        """The open graph that answers single inputs, for measuring it as it is."""
+        return self._engine.session
+
+    def timed(self, clock: PhaseClock) -> Model:
+        """The same model, on the same sessions, whose calls tell a clock where their time goes."""
+        from edge_tx.runtimes.phases import TimedEngine, TimedTask
+
+        task, engine = TimedTask(self._task, clock), TimedEngine(self._engine, clock)
+        return Model(self.bundle, self._choice, self._tokenizer, task, engine)
 
     def close(self) -> None:
         """Frees the graph, after the calls under way. Closing twice is allowed."""

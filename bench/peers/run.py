@@ -98,7 +98,9 @@ def texts(count: int = COUNT, seed: int = 0) -> list[str]:
 def main() -> None:
     args = _arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    chosen = [peer for peer in PEERS if not args.only or args.only in peer.name or peer.name == REFERENCE]
+    chosen = [
+        peer for peer in PEERS if not args.only or args.only in peer.name or peer.name == REFERENCE
+    ]
     models = prepare(args)
     work = args.work / "texts.json"
     work.write_text(json.dumps({"one": SHORT, "many": texts()}), encoding="utf-8")
@@ -108,7 +110,9 @@ def main() -> None:
         for turn in range(args.rounds):
             order = rng.sample(chosen, len(chosen))
             for peer in order:
-                print(f"round {turn + 1} of {args.rounds}: {peer.name}", file=sys.stderr, flush=True)
+                print(
+                    f"round {turn + 1} of {args.rounds}: {peer.name}", file=sys.stderr, flush=True
+                )
                 vectors = Path(scratch, f"{chosen.index(peer)}.npy")
                 job = Job(
                     str(models[peer.model]),

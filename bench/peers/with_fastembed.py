@@ -24,7 +24,10 @@ def load(job: Job) -> tuple[One, Many]:
         model_file="onnx/model.onnx",
     )
     model = TextEmbedding(
-        _NAME, threads=job.threads, specific_model_path=job.model, providers=["CPUExecutionProvider"]
+        _NAME,
+        threads=job.threads,
+        specific_model_path=job.model,
+        providers=["CPUExecutionProvider"],
     )
 
     def many(texts: list[str]) -> Any:

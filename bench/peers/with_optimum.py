@@ -42,7 +42,8 @@ def load(job: Job) -> tuple[One, Many]:
     def many(texts: list[str]) -> Any:
         order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
         parts = [
-            batch([texts[i] for i in order[at : at + _BATCH]]) for at in range(0, len(order), _BATCH)
+            batch([texts[i] for i in order[at : at + _BATCH]])
+            for at in range(0, len(order), _BATCH)
         ]
         out = np.empty((len(texts), parts[0].shape[1]), np.float32)
         out[order] = np.concatenate(parts)

@@ -33,6 +33,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "eval": "Measure every graph on labelled data, side by side.",
         "inspect": "Show what a bundle holds and where it came from.",
         "bench": "Measure load time, latency, throughput and memory here.",
+        "compare": "Hold a report of bench against an earlier one.",
         "tune": "Find the best graph for this device, and remember it.",
         "pack": "Pack a bundle's folder into one .etx file.",
         "doctor": "Look over this device and the installed backends.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -102,16 +103,20 @@ def loopback(privsep: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def greets(port: int, process: subprocess.Popen[bytes]) -> bool:
     """Waits for the server's first words, up to five seconds."""
     for _ in range(100):
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-                return connection.recv(4) == b"SSH-"
-        except OSError:
-            try:
-                process.wait(0.05)
-            except subprocess.TimeoutExpired:
-                continue
-            return False
+        if first_words(port) == b"SSH-":
+            return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            return False  # it has ended
     return False
+
+
+def first_words(port: int) -> bytes:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            return connection.recv(4)
+    except OSError:
+        return b""
 
 
 @pytest.fixture
@@ -141,9 +146,8 @@ def test_a_report_comes_back_and_nothing_stays(bench: Any, tmp_path: Path) -> No
     assert folders() <= before
 
 
-def test_a_table_and_its_stages(bench: Any) -> None:
+def test_what_fails_there_is_told_here(bench: Any) -> None:
     done = bench("--remote-installed", "--backend", "fake")
-    # The fake bundle has no golden answers, which is said there and told here.
     assert done.code == RemoteFailed.exit_code
     assert "no golden answers" in done.err.splitlines()[-1]
 

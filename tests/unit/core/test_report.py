@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,23 @@ from hypothesis import strategies as st
 
 from edge_tx.errors import InvalidConfig, UnknownName
 from edge_tx.manifest import Parity
-from edge_tx.report import FORMATS, Report, ReportContext, ReportRow, render
+from edge_tx.report import (
+    Conditions,
+    Energy,
+    Memory,
+    Noise,
+    Phases,
+    Report,
+    ReportContext,
+    ReportModel,
+    ReportRow,
+    ScenarioResult,
+    Surroundings,
+    ThreadBudget,
+    Window,
+)
+from edge_tx.report_files import check_names, write
+from edge_tx.report_formats import FORMATS, SUFFIXES, render
 from edge_tx.stats import LatencyStats
 
 SAMPLES = (3_000_000, 1_000_000, 2_000_000)
@@ -28,16 +45,43 @@ ROW = ReportRow(
     load_ns=210_000_000,
     first_answer_ns=9_000_000,
     latency=LatencyStats.of(SAMPLES),
-    throughput=412.5,
-    peak_rss_bytes=250_000_000,
+    model="minilm",
+    accuracy={"spearman": 0.8203},
+    throughput=400.0,
+    list_throughput=412.5,
+    memory=Memory(250_000_000, 200_000_000, 210_000_000, 150_000_000, 60_000_000, 140_000_000),
+    phases=Phases(*[LatencyStats.of([1, 2, 3])] * 3),
+    energy=Energy("RAPL package-0", 3.5, 0.01),
+    budget=ThreadBudget(2, 2, 5, 1.9),
+    surroundings=Surroundings(0.1, 0.0, 1.5),
+    scenarios=(
+        ScenarioResult(
+            "SingleStream",
+            "edge_tx",
+            "p90 latency",
+            "ms",
+            3.0,
+            3,
+            1,
+            6_000_000,
+            LatencyStats.of(SAMPLES),
+            samples_ns=SAMPLES,
+        ),
+    ),
+    sustained=(Window(0, LatencyStats.of(SAMPLES), 54.5),),
     samples_ns=SAMPLES,
+    repeats_ns=(SAMPLES,),
 )
 REPORT = Report(
     ReportContext(
         device={"cpu": {"model": "x", "cores": 2}, "accelerators": []},
         versions={"edge_tx": "0.1.0"},
         created="2026-01-02T03:04:05+00:00",
-        model="all-MiniLM-L6-v2 [red]",
+        models=(ReportModel("all-MiniLM-L6-v2 [red]", "sentence-embedding", "x", "x.bundle"),),
+        before=Conditions("performance", True, 2500.0, (0.1, 0.2, 0.3), 40.0, 0, 0, 1),
+        noise=Noise(1, 0.01, True, "quiet machine: it differed by 1.0%"),
+        unmeasured={"GPU memory": "no driver"},
+        remarks=("one [b] remark",),
         settings={"seed": 0},
     ),
     (ROW, ReportRow("onnx-int8", "onnx", "int8", 2, 1, 128, 1, note="[b]no", status="failed")),
@@ -55,7 +99,7 @@ def test_the_terminal_shows_units_and_takes_no_markup() -> None:
 
 
 def test_columns_without_a_value_are_left_out() -> None:
-    bare = replace(REPORT, rows=(replace(ROW, peak_rss_bytes=None),))
+    bare = replace(REPORT, rows=(replace(ROW, memory=None),))
     assert "peak MB" not in render(bare)
     assert "peak MB" in render(REPORT)
 
@@ -65,7 +109,10 @@ def test_csv_has_a_line_per_row_in_raw_units() -> None:
     assert [line["graph"] for line in lines] == ["onnx-fp32", "onnx-int8"]
     assert lines[0]["latency_p50_ns"] == "2000000"
     assert lines[0]["parity_max_abs_error"] == "3.1e-07"
-    assert lines[1]["latency_p50_ns"] == lines[1]["load_ns"] == ""
+    assert lines[0]["memory_peak_bytes"] == "250000000"
+    assert lines[0]["phases_inference_p50_ns"] == "2"
+    assert lines[0]["accuracy_spearman"] == "0.8203"
+    assert lines[1]["latency_p50_ns"] == lines[1]["load_ns"] == lines[1]["memory_peak_bytes"] == ""
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
@@ -81,9 +128,14 @@ def test_an_unknown_format_names_the_choices() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r.update(schema=2), "newer"),
-        (lambda r: r.update(schema=0), "schema"),
+        (lambda r: r.update(schema=3), "newer"),
+        (lambda r: r.update(schema=1), "older than 2: measure again"),
+        (lambda r: r.update(schema="2"), "schema"),
         (lambda r: r["rows"][0].update(status="great"), r"rows\[0\]\.status"),
+        (lambda r: r["rows"][0].update(failure="sad"), r"rows\[0\]\.failure"),
+        (lambda r: r["rows"].append(r["rows"][0]), r"rows\[2\]: is the same cell"),
+        (lambda r: r["rows"][0]["repeats_ns"].append([-1]), r"repeats_ns\[1\]"),
+        (lambda r: r["rows"][0]["scenarios"][0]["samples_ns"].append(9), "is not that of"),
         (lambda r: r["rows"][0].update(batch=-1), r"rows\[0\]\.batch"),
         (lambda r: r["rows"][0].update(colour=1), "unknown key 'colour'"),
         (lambda r: r["rows"][0]["samples_ns"].append(9), "is not that of the samples"),
@@ -97,6 +149,29 @@ def test_what_is_wrong_is_named(change: Any, message: str) -> None:
     change(value)
     with pytest.raises(InvalidConfig, match=message):
         Report.from_json(json.dumps(value))
+
+
+def test_files_look_as_their_names_end(tmp_path: Path) -> None:
+    names = [str(tmp_path / f"report{suffix}") for suffix in SUFFIXES]
+    check_names(names)
+    assert list(write(REPORT, names)) == names
+    assert Report.from_file(tmp_path / "report.json") == REPORT
+    assert (tmp_path / "report.csv").read_text(encoding="utf-8").startswith("graph,")
+
+
+@pytest.mark.parametrize("name", ["report.exe", "report", "no/such/folder/report.json"])
+def test_a_name_that_cannot_be_written_is_told_at_once(name: str) -> None:
+    with pytest.raises(InvalidConfig, match=name):
+        check_names([name])
+
+
+@pytest.mark.parametrize("contents", [None, b"\xff\xfe", b"{}"])
+def test_a_file_that_is_no_report_is_named(contents: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    if contents is not None:
+        path.write_bytes(contents)
+    with pytest.raises(InvalidConfig, match=r"old\.json"):
+        Report.from_file(path)
 
 
 @settings(max_examples=60, deadline=None)

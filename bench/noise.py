@@ -1,0 +1,56 @@
+"""How far a machine's numbers can be trusted: the same cell against itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from edge_tx.report import Noise, ReportRow
+
+__all__ = ["BUSY", "QUIET", "noise_of", "spread_of"]
+
+QUIET = 0.03
+"""Spread up to which a machine is quiet."""
+
+BUSY = 0.1
+"""Cores that others may keep busy on a quiet machine."""
+
+
+def spread_of(row: ReportRow) -> float | None:
+    """How far apart the p50s of a cell's measurements are: 0.02 is 2 %; None with one alone."""
+    if not row.samples_ns or not row.repeats_ns:
+        return None
+    p50s = [median(samples) for samples in (row.samples_ns, *row.repeats_ns)]
+    return (max(p50s) - min(p50s)) / max(min(p50s), 1)
+
+
+def noise_of(rows: Sequence[ReportRow]) -> Noise | None:
+    """The noise of a report; None where no cell was measured twice."""
+    spreads = [spread for spread in map(spread_of, rows) if spread is not None]
+    if not spreads:
+        return None
+    spread = max(spreads)
+    reasons = list(_reasons(spread, rows))
+    cells = "1 cell" if len(spreads) == 1 else f"{len(spreads)} cells"
+    said = f"measured again, {cells} differed by {spread:.1%} at most"
+    if reasons:
+        said = f"noisy machine: {said}{''.join(f'; {reason}' for reason in reasons)}"
+    else:
+        said = f"quiet machine: {said}"
+    return Noise(len(spreads), round(spread, 6), not reasons, said)
+
+
+def _reasons(spread: float, rows: Sequence[ReportRow]) -> Iterable[str]:
+    around = [row.surroundings for row in rows if row.surroundings is not None]
+    if spread > QUIET:
+        yield f"differences up to {spread:.0%} mean nothing"
+    others = max((one.others_cpu or 0.0 for one in around), default=0.0)
+    if others > BUSY:
+        yield f"others kept up to {others:.1f} cores busy"
+    stolen = max((one.stolen_cpu or 0.0 for one in around), default=0.0)
+    if stolen > BUSY:
+        yield f"the hypervisor took up to {stolen:.1f} cores"
+    if any(one.thermal_throttles for one in around):
+        yield "cores were slowed down for heat"
+    if any(one.quota_throttles for one in around):
+        yield "the control group ran out of CPU time"
