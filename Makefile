@@ -22,7 +22,7 @@ MINILM := $(VENV)/.minilm
 PLUGIN := examples/plugin_backend
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-shared plugin lint format bench images clean
+.PHONY: help setup demo test test-all test-shared plugin lint format bench peers aarch64 test-remote images clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -86,6 +86,30 @@ format: $(INSTALLED) ## Lay the code out
 
 bench: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the same graph
 	@$(BIN)/python bench/ratios/onnx_model.py
+
+# Each in a Python of its own, with nothing but the pins: optimum-onnx and transformers 5 exclude
+# each other, and optimum-intel asks for a torchvision that CPU builds of torch do not load.
+PEERS := torch onnx openvino fastembed edge_tx
+PEERS_ARGS ?=
+
+peers: $(INSTALLED) $(MINILM) $(PEERS:%=$(VENV)-peer-%/.installed) ## Measure edge_tx against what users would pick instead
+	@$(BIN)/python bench/peers/run.py --venvs $(abspath $(VENV))-peer- \
+	  --work $(VENV)-peer-work --json $(VENV)-peer-work/peers.json $(PEERS_ARGS)
+
+$(VENV)-peer-%/.installed: bench/peers/requirements/%.txt
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@echo "installing $< into $(@D)"
+	@$(@D)/bin/python $(PIP_INSTALL) --no-deps --requirement $<
+	@touch $@
+
+# qemu-user and Debian's arm64 packages; Linux x86-64 with apt only.
+aarch64: $(INSTALLED) ## Check the runtime's answers on an emulated aarch64
+	@$(BIN)/python tests/aarch64/verify.py --root $(VENV)-aarch64
+
+test-remote: $(INSTALLED) ## Check bench --remote with an installation from wheels
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check $(PIP_ARGS) --only-binary :all: \
+	  --dest $(VENV)-wheelhouse click numpy onnxruntime rich tokenizers
+	@EDGE_TX_WHEELHOUSE=$(abspath $(VENV)-wheelhouse) $(BIN)/python -m pytest -p no:cacheprovider tests/cli/test_remote.py
 
 images: $(INSTALLED) $(MINILM) ## Draw docs/images from a real run of the demo
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python docs/make_images.py

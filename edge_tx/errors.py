@@ -19,7 +19,8 @@ The tree, with the exit code the command line gives each::
     |-- DeviceUnavailable             13   the device that was asked for is not here
     |-- SessionFailed                 14   a vendor runtime failed while opening or running a graph
     |-- PartialExport                 15   some graphs were written, and others could not be made
-    `-- BatchStopped                  16   a batch job ended before its input did
+    |-- BatchStopped                  16   a batch job ended before its input did
+    `-- RemoteFailed                  17   another machine cannot be reached, or cannot measure
 
 A message is one line: what is wrong, where, and what to do.
 """
@@ -50,6 +51,7 @@ __all__ = [
     "MissingDependency",
     "ParityFailed",
     "PartialExport",
+    "RemoteFailed",
     "SessionFailed",
     "TruncationWarning",
     "UnknownName",
@@ -216,6 +218,12 @@ class BatchStopped(EdgeTxError):
     """A batch job ended before its input did; the same job goes on where it stopped."""
 
     exit_code = 16
+
+
+class RemoteFailed(EdgeTxError):
+    """Another machine cannot be reached, has not what it takes, or failed to measure."""
+
+    exit_code = 17
 
 
 class TruncationWarning(UserWarning):

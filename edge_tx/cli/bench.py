@@ -10,6 +10,7 @@ import click
 
 from edge_tx.cli import reading, subjects, tables
 from edge_tx.cli.opening import accuracy_option, nothing_runs, vendor_options
+from edge_tx.cli.remoting import Elsewhere, from_elsewhere, remote_options
 from edge_tx.cli.screen import Screen, output_options
 from edge_tx.cli.suggesting import backend_names
 from edge_tx.errors import AccuracyGateFailed, SessionFailed
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
 )
 @vendor_options
 @output_options
+@remote_options(stays=frozenset({"outputs"}))
 def command(
     models: tuple[str, ...],
     backend: str,
@@ -119,6 +121,7 @@ def command(
     outputs: tuple[str, ...],
     vendor: Mapping[str, str],
     screen: Screen,
+    elsewhere: Elsewhere | None,
 ) -> None:
     """Measure load time, latency, throughput and memory here.
 
@@ -132,6 +135,9 @@ def command(
     from edge_tx.report_files import check_names, write
 
     check_names(outputs)
+    if elsewhere is not None:
+        from_elsewhere(elsewhere, outputs, screen)
+        return
     plan = Plan(
         graphs=graphs,
         backends=() if backend == "auto" else _names(backend),

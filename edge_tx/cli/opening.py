@@ -12,7 +12,7 @@ from edge_tx.cli.options import threads_option
 from edge_tx.cli.suggesting import backend_names
 from edge_tx.errors import EdgeTxError, InvalidInput, MissingDependency
 
-__all__ = ["accuracy_option", "model_options", "nothing_runs", "vendor_options"]
+__all__ = ["accuracy_option", "model_options", "nothing_runs", "pair", "vendor_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,7 +80,7 @@ def vendor_options(verb: F) -> F:
     )
     @functools.wraps(verb)
     def with_vendor(*args: Any, pairs_of_backend: tuple[str, ...], **kwargs: Any) -> Any:
-        return verb(*args, vendor=dict(map(_pair, pairs_of_backend)), **kwargs)
+        return verb(*args, vendor=dict(map(pair, pairs_of_backend)), **kwargs)
 
     return with_vendor  # type: ignore[return-value]
 
@@ -91,7 +91,12 @@ def nothing_runs(obstacles: Sequence[EdgeTxError]) -> EdgeTxError:
     return next(others, obstacles[0])
 
 
-def _pair(word: str) -> tuple[str, str]:
+def pair(word: str) -> tuple[str, str]:
+    """Splits ``KEY=VALUE``.
+
+    Raises:
+        InvalidInput: It is not that.
+    """
     key, equals, value = word.partition("=")
     if not equals or not key:
         raise InvalidInput(f"option '{word}' is not KEY=VALUE")
