@@ -30,8 +30,8 @@ from edge_tx.text import Tokenizer
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from edge_tx.runtimes.conveyor import Conveyor
     from edge_tx.backends import Session
+    from edge_tx.runtimes.conveyor import Conveyor
     from edge_tx.runtimes.phases import PhaseClock, TimedEngine
 
 
