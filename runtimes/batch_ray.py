@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_tx.bundle import Bundle
-from edge_tx.errors import InvalidConfig, MissingDependency
+from edge_tx.errors import BatchStopped, InvalidConfig, MissingDependency
 from edge_tx.runtimes.batch_columns import Columns
 from edge_tx.runtimes.batch_engines import Done, Work
 from edge_tx.runtimes.batch_job import Settings
@@ -109,10 +109,21 @@ def _parts(ray: Any, work: Work) -> Iterator[Part]:
         num_gpus=0 if is_cpu else 1,
         fn_constructor_args=(task, first),
     )
-    for row in done.iter_rows():
+    for row in _told(ray, done.iter_rows()):
         fields = json.loads(row["part"])
         if fields is not None:
             yield Part(**{**fields, "bad": tuple(fields["bad"])})
+
+
+def _told(ray: Any, rows: Iterator[Any]) -> Iterator[Any]:
+    """Rows, with what a worker raised as one line of ours."""
+    try:
+        yield from rows
+    except ray.exceptions.RayError as exc:
+        line = " ".join(str(getattr(exc, "cause", None) or exc).split())
+        raise BatchStopped(
+            f"a worker of the cluster failed: {line[:300]}; the same job goes on"
+        ) from exc
 
 
 def _collect(work: Work, parts: Iterator[Part], began: float) -> tuple[bool, int]:
