@@ -22,7 +22,7 @@ MINILM := $(VENV)/.minilm
 PLUGIN := examples/plugin_backend
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-shared plugin lint format bench peers aarch64 test-remote images clean
+.PHONY: help setup demo test test-all test-shared test-cluster plugin lint format bench peers aarch64 test-remote images clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -57,6 +57,9 @@ test-all: $(VENV)-tflite-runtime/.installed $(VENV)-mediapipe/.installed ## Run 
 
 test-shared: $(INSTALLED) ## Run the tests on trained models in ../shared (half an hour)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider -m shared --timeout 1800 $(TESTS)
+
+test-cluster: ## Run the tests on a local Ray cluster
+	@$(MAKE) test EXTRAS=$(EXTRAS),ray TESTS=tests/cli/test_batch_ray.py
 
 $(VENV)-%/.installed: tests/envs/%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)

@@ -47,6 +47,8 @@ def batch(
     streams: int | None = None,
     min_accuracy: float | None = None,
     backend_options: Mapping[str, str] | None = None,
+    engine: str = "local",
+    workers: int | None = None,
     progress: Callable[[BatchProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> BatchReport:
@@ -77,6 +79,9 @@ def batch(
         streams: "
         min_accuracy: "
         backend_options: Its ``options``.
+        engine: ``"local"``; or ``"ray"``: the same shards on the processes of a Ray cluster, whose
+            machines all see bundle, input and output under the same paths.
+        workers: Of the cluster; by default as many as its CPUs allow.
         progress: Called from time to time.
         stop: Asked at each shard's edge whether to stop there.
 
@@ -114,6 +119,8 @@ def batch(
         max_rss=parse_bytes(max_rss),
         options=dict(options or {}),
         opening=opening,
+        engine=engine,
+        workers=workers,
     )
     return run_job(
         Bundle.open(bundle),

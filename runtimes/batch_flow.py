@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,14 +9,16 @@ from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
 
+from edge_tx.backends import resolve as resolve_name
 from edge_tx.bundle import Bundle
 from edge_tx.errors import BatchStopped, EdgeTxError, InvalidConfig, InvalidInput
 from edge_tx.runtimes.batch_columns import Columns, resolve
+from edge_tx.runtimes.batch_engines import ENGINES, Done, Work
 from edge_tx.runtimes.batch_job import Job, Settings, versions
 from edge_tx.runtimes.batch_layout import Layout, choose_layout, open_layout
-from edge_tx.runtimes.batch_memory import Ceiling, release, rss_bytes
+from edge_tx.runtimes.batch_memory import rss_bytes
 from edge_tx.runtimes.batch_report import BatchProgress, BatchReport
-from edge_tx.runtimes.batch_run import Limits, Run, entries, verified
+from edge_tx.runtimes.batch_run import Limits
 from edge_tx.runtimes.batch_shards import Table, place_file, shard_format
 from edge_tx.runtimes.batch_sources import Source, SourceRow
 from edge_tx.runtimes.batch_store import DEAD_LETTERS, REPORT, Store
@@ -83,21 +84,26 @@ def run_job(
             return _report(store, resumed, began)
         layout, model = _open(bundle, settings, taken, store)
         stack.callback(model.close)
-        release()  # what the measurement took
-        ceiling = Ceiling(settings.max_rss)
         table = _table(model, layout, taken.columns, settings)
-        conveyor = model.conveyor(**settings.options)
         limits = Limits(settings.max_errors, stop)
-        run = Run(store, table, conveyor, settings.shard_rows, ceiling, limits, taken.total, tell)
-        digest = hashlib.sha256()
-        rows = taken.rows(resumed)
-        if source.is_stdin:
-            expected = store.shards[-1]["digest"] if store.shards else ""
-            rows = verified(rows, resumed, expected, digest)
-        digested = digest.hexdigest if source.is_stdin else str
-        if run.go(entries(rows, taken.columns, conveyor), digested):
+        work = Work(
+            bundle=bundle.origin,
+            source=source,
+            rows=taken.rows,
+            columns=taken.columns,
+            settings=settings,
+            layout=layout,
+            model=model,
+            table=table,
+            store=store,
+            limits=limits,
+            total=taken.total,
+            tell=tell,
+        )
+        done = resolve_name(ENGINES[settings.engine])(work)
+        if done.finished:
             store.finish()
-        report = _report(store, resumed, began, run, layout, model.stamp, ceiling.peak)
+        report = _report(store, resumed, began, done, layout, model.stamp)
         with place_file(output / REPORT) as file:
             file.write(dumps(report.to_dict(), indent=2))
     return report
@@ -205,13 +211,12 @@ def _report(
     store: Store,
     resumed: int,
     began: float,
-    run: Run | None = None,
+    done: Done | None = None,
     layout: Layout | None = None,
     stamp: str = "",
-    peak: int = 0,
 ) -> BatchReport:
     rows, bad = store.sum("rows"), store.sum("bad")
-    seconds = run.seconds if run else 0.0
+    seconds = done.seconds if done else 0.0
     chosen = layout or Layout("", 0, 0, "", {})
     return BatchReport(
         output=str(store.folder),
@@ -226,8 +231,8 @@ def _report(
         resumed_rows=resumed,
         seconds=round(time.perf_counter() - began, 3),
         rows_per_second=round((rows - resumed) / seconds, 1) if seconds else 0.0,
-        tokens_per_second=round(run.tokens / seconds, 1) if run and seconds else 0.0,
-        peak_rss_bytes=peak or rss_bytes(),
+        tokens_per_second=round(done.tokens / seconds, 1) if done and seconds else 0.0,
+        peak_rss_bytes=done.peak_rss_bytes if done else rss_bytes(),
         graph=chosen.graph,
         streams=chosen.streams,
         threads=chosen.threads,

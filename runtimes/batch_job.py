@@ -18,6 +18,7 @@ __all__ = ["Job", "Settings", "check_same", "versions"]
 # What the bytes of an output depend on, beside the runtime, whose version the layout has.
 _PACKAGES = ("numpy", "pyarrow", "tokenizers")
 _MOST_SHARD_ROWS = 1 << 20
+_ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Settings:
         max_rss: Most bytes of resident memory; None for no ceiling.
         options: The task's options.
         opening: Options of :func:`edge_tx.load`.
+        engine: ``"local"`` or ``"ray"``.
+        workers: Processes of a cluster; None for as many as it has room for.
     """
 
     text: str | None = None
@@ -51,10 +54,14 @@ class Settings:
     max_rss: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     opening: Mapping[str, Any] = field(default_factory=dict)
+    engine: str = "local"
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         if self.embedding_type not in EMBEDDING_TYPES:
             raise UnknownName("embedding type", self.embedding_type, EMBEDDING_TYPES)
+        if self.engine not in _ENGINES:
+            raise UnknownName("engine", self.engine, _ENGINES)
         if not 1 <= self.shard_rows <= _MOST_SHARD_ROWS:
             raise InvalidConfig(
                 f"shard_rows must be 1 to {_MOST_SHARD_ROWS}, not {self.shard_rows}"

@@ -81,22 +81,42 @@ def choose_layout(
     pairs = list(_candidates(bundle, opening, threads))
     if not sample or len(pairs) == 1:
         pairs, sample = pairs[:1], ()
-    measured: dict[str, float] = {}
-    best: tuple[float, Layout, Model] | None = None
-    for graph, streams in pairs:
-        model = _open(bundle, opening, graph, streams, threads)
-        speed = _speed(model, options, sample) if sample else 0.0
-        if sample:
-            measured[f"{graph} x {streams}"] = round(speed, 1)
-        loser: Model | None = model
-        if best is None or speed > best[0]:
-            loser = best[2] if best else None
-            runtime = model.describe().placement.runtime
-            best = speed, Layout(graph, streams, threads, runtime, measured), model
-        if loser is not None:
-            loser.close()
-    assert best is not None  # noqa: S101 - there is one candidate at least
-    return best[1], best[2]
+
+    def trial(graph: str, streams: int) -> _Trial:
+        model = open_layout(bundle, opening, Layout(graph, streams, threads, "", {}))
+        return _Trial(graph, streams, _speed(model, options, sample) if sample else 0.0, model)
+
+    best = trial(*pairs[0])
+    measured = {best.name: best.speed} if sample else {}
+    for pair in pairs[1:]:
+        rival = trial(*pair)
+        measured[rival.name] = rival.speed
+        best, worse = (rival, best) if rival.speed > best.speed else (best, rival)
+        worse.model.close()
+    runtime = best.model.describe().placement.runtime
+    return Layout(best.graph, best.streams, threads, runtime, measured), best.model
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A layout that was tried.
+
+    Attributes:
+        graph: Name of the graph.
+        streams: Batches side by side.
+        speed: Tokens per second; 0 if nothing was measured.
+        model: Open in this layout.
+    """
+
+    graph: str
+    streams: int
+    speed: float
+    model: Model
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return f"{self.graph} x {self.streams}"
 
 
 def _candidates(
@@ -129,12 +149,6 @@ def _graphs(bundle: Bundle, opening: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _open(
-    bundle: Bundle, opening: Mapping[str, Any], graph: str, streams: int, threads: int
-) -> Model:
-    return open_layout(bundle, opening, Layout(graph, streams, threads, "", {}))
-
-
 def _speed(model: Model, options: Mapping[str, Any], sample: Sequence[Any]) -> float:
     """Tokens per second."""
     conveyor = model.conveyor(**options)
@@ -146,4 +160,4 @@ def _speed(model: Model, options: Mapping[str, Any], sample: Sequence[Any]) -> f
     conveyor.start(warm_up, TOKEN_BUDGET).result()
     began = time.perf_counter()
     conveyor.start(trial, TOKEN_BUDGET).result()
-    return sum(len(row.ids) for row in trial) / (time.perf_counter() - began)
+    return round(sum(len(row.ids) for row in trial) / (time.perf_counter() - began), 1)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from edge_tx.errors import BatchStopped, InvalidConfig, InvalidInput
 from edge_tx.runtimes.batch_columns import Columns
@@ -21,10 +22,10 @@ from edge_tx.runtimes.batch_memory import Ceiling
 from edge_tx.runtimes.batch_report import BatchProgress, Tell
 from edge_tx.runtimes.batch_shards import Shard, Table
 from edge_tx.runtimes.batch_sources import SourceRow
-from edge_tx.runtimes.batch_store import DEAD_LETTERS, Store
+from edge_tx.runtimes.batch_store import DEAD_LETTERS
 from edge_tx.runtimes.conveyor import Conveyor, Flight, characters, windows
 
-__all__ = ["Entry", "Limits", "Run", "entries", "verified"]
+__all__ = ["Entry", "Limits", "Run", "Sink", "entries", "too_many", "verified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,27 @@ def _check_digest(expected: str, digest: Any) -> None:
         raise InvalidConfig("stdin is not what it was when the job began: give the same again")
 
 
+class Sink(Protocol):
+    """Where shards go: a :class:`edge_tx.runtimes.batch_store.Store`, or a part of one."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the output."""
+
+    @property
+    def shards(self) -> Sized:
+        """Those that are done."""
+
+    def sum(self, name: str) -> int:
+        """A count over all shards that are done."""
+
+    def write(self, table: Table, shard: Shard, digest: str = "") -> None:
+        """Makes a shard safe."""
+
+    def bury(self, bad: list[dict[str, Any]], *, sync: bool = False) -> int:
+        """Adds dead letters of a shard that will not be finished."""
+
+
 class Run:
     """One run of a job.
 
@@ -115,7 +137,7 @@ class Run:
 
     def __init__(
         self,
-        store: Store,
+        store: Sink,
         table: Table,
         conveyor: Conveyor,
         shard_rows: int,
@@ -226,11 +248,7 @@ class Run:
     def _give_up(self, last: InvalidInput) -> None:
         self._wait()
         self._store.bury(self._shard.bad)
-        raise BatchStopped(
-            f"{self._bad} bad rows, more than the {self._limits.max_errors} that were allowed (the "
-            f"last: {last}); all are in {self._store.folder / DEAD_LETTERS}: mend the input and "
-            "start anew, or allow more and go on"
-        )
+        raise too_many(self._bad, self._limits, self._store.folder, str(last))
 
     def _hand_over(self, writer: ThreadPoolExecutor) -> None:
         """Has a shard written while the next is computed; one at a time is on the way."""
@@ -255,6 +273,14 @@ class Run:
                 rss_bytes=rss_bytes,
             )
         )
+
+
+def too_many(bad: int, limits: Limits, folder: Path, last: str) -> BatchStopped:
+    """The error of a job with more bad rows than are allowed."""
+    return BatchStopped(
+        f"{bad} bad rows, more than the {limits.max_errors} that were allowed (the last: {last}); "
+        f"all are in {folder / DEAD_LETTERS}: mend the input and start anew, or allow more"
+    )
 
 
 def _dead_letter(entry: Entry, problem: InvalidInput) -> dict[str, Any]:

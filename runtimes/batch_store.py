@@ -16,6 +16,7 @@ that it ended.
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,54 @@ from edge_tx.runtimes.batch_shards import Shard, ShardFormat, Table, place_file,
 from edge_tx.strict_json import dumps
 from edge_tx.swap import sync_folder
 
-__all__ = ["DEAD_LETTERS", "JOURNAL", "REPORT", "Store"]
+__all__ = ["DEAD_LETTERS", "JOURNAL", "REPORT", "Part", "Store", "write_part"]
 
 JOURNAL = "_journal.jsonl"
 DEAD_LETTERS = "_dead_letters.jsonl"
 REPORT = "_report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A shard's file that is safe on disk, and what is to be said of it.
+
+    Attributes:
+        number: Of the shard.
+        rows: Input rows, bad ones included.
+        repeated: Rows whose answer another row had.
+        truncated: Rows that were too long and were cut.
+        tokens: Tokens that were read.
+        bytes: Of the file.
+        bad: Lines for the dead-letter file.
+    """
+
+    number: int
+    rows: int
+    repeated: int
+    truncated: int
+    tokens: int
+    bytes: int
+    bad: tuple[dict[str, Any], ...]
+
+
+def write_part(folder: Path, shards_as: ShardFormat, table: Table, shard: Shard) -> Part:
+    """Writes a shard's file.
+
+    Raises:
+        OSError: The disk is full, say. Nothing is left of the file.
+    """
+    with place_file(shard_path(folder, shard.number, shards_as)) as file:
+        shards_as.write(table, shard, file)
+        size = file.tell()
+    return Part(
+        number=shard.number,
+        rows=len(shard.rows) + len(shard.bad),
+        repeated=shard.repeated,
+        truncated=sum(result.truncated > 0 for result in shard.results),
+        tokens=shard.tokens,
+        bytes=size,
+        bad=tuple(shard.bad),
+    )
 
 
 class Store:
@@ -94,7 +138,7 @@ class Store:
         """A count over all shards that are done."""
         return sum(int(entry[name]) for entry in self.shards)
 
-    def write(self, table: Table, shard: Shard, digest: str) -> None:
+    def write(self, table: Table, shard: Shard, digest: str = "") -> None:
         """Writes a shard and its dead letters, and then its line in the journal.
 
         Args:
@@ -105,23 +149,19 @@ class Store:
         Raises:
             OSError: The disk is full, say. What was done before stays done.
         """
-        with place_file(shard_path(self.folder, shard.number, self._shards_as)) as file:
-            self._shards_as.write(table, shard, file)
-            size = file.tell()
-        dead_bytes = self.bury(shard.bad, sync=True)
-        entry = self.journal.append(
-            "shard",
-            number=shard.number,
-            rows=len(shard.rows) + len(shard.bad),
-            bad=len(shard.bad),
-            repeated=shard.repeated,
-            truncated=sum(result.truncated > 0 for result in shard.results),
-            tokens=shard.tokens,
-            bytes=size,
-            dead_bytes=dead_bytes,
-            digest=digest,
-        )
-        self.shards.append(entry)
+        self.record(write_part(self.folder, self._shards_as, table, shard), digest)
+
+    def record(self, part: Part, digest: str = "") -> None:
+        """Takes a part that is safe on disk into the journal, after its dead letters.
+
+        Args:
+            part: The one that follows those that are done.
+            digest: As for :meth:`write`.
+        """
+        dead_bytes = self.bury(list(part.bad), sync=True)
+        counts = {name: value for name, value in asdict(part).items() if name != "bad"}
+        counts |= {"bad": len(part.bad), "dead_bytes": dead_bytes, "digest": digest}
+        self.shards.append(self.journal.append("shard", **counts))
 
     def bury(self, bad: list[dict[str, Any]], *, sync: bool = False) -> int:
         """Adds dead letters; gives the bytes of the file."""

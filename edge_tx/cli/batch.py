@@ -74,6 +74,14 @@ _INPUT_FORMATS = ("auto", "text", "jsonl", "csv", "tsv", "parquet", "arrow")
     help="Batches side by side; by default what a short measurement finds.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Where shards are computed: in this process, or on a Ray cluster.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes on the cluster.")
+@click.option(
     "--option",
     "pairs",
     multiple=True,
