@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,19 +139,34 @@ def optimize(
         dict(options or {}),
     )
     folder = Path(work) if work is not None else work_folder_for(place)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(folder, _settings(plan, checkpoint, origin, material))
-    with alone(folder):
+    with alone(folder), _removed_at_the_end(folder if work is None else None):
         workshop = LocalWorkshop(origin, material, plan, folder)
-        done = _walked(plan, workshop, journal, place, progress or _say_nothing)
-    if work is None:
-        shutil.rmtree(folder, ignore_errors=True)
-    return done
+        return _walked(plan, workshop, journal, place, progress or _say_nothing)
 
 
 def work_folder_for(output: Path) -> Path:
     """Where the work is kept if no folder is named."""
     return output.with_name(f"{output.name}.optimize")
+
+
+@contextlib.contextmanager
+def _removed_at_the_end(folder: Path | None) -> Iterator[None]:
+    """Removes a work folder when the walk has come to its end, well or not.
+
+    Whatever else ends it (Ctrl-C, a full disk, the time limit) leaves the folder to go on with.
+    """
+    over = True
+    try:
+        yield
+    except (AccuracyGateFailed, ExportFailed):
+        raise
+    except BaseException:
+        over = False
+        raise
+    finally:
+        if over and folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _walked(

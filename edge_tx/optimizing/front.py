@@ -41,7 +41,8 @@ class Point:
     @property
     def graph(self) -> str:
         """Name of the graph in its bundle."""
-        return f"{self.backend}-{self.recipe or 'fp32'}" if self.backend else ""
+        kind = self.recipe.partition(":")[0] or "fp32"
+        return f"{self.backend}-{kind}" if self.backend else ""
 
     @property
     def model(self) -> str:
