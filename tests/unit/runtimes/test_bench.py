@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import edge_tx
 from edge_tx.bench.cell import Cell
 from edge_tx.bench.failures import Failed, failed
 from edge_tx.bench.inputs import Material, spread, texts_of
@@ -22,6 +24,7 @@ from edge_tx.bench.sweep import Axes
 from edge_tx.bundle import Bundle
 from edge_tx.errors import BundleError, InvalidConfig, MissingDependency, UnknownName
 from edge_tx.report import Memory, Report, ThreadBudget
+from edge_tx.runtimes.phases import PhaseClock
 
 TWO = {"fake-fp32": {}, "fake-int8": {"recipe": "dynamic_w8", "cosine": 0.98}}
 QUICK = Plan(seconds=0.001, min_calls=5, repeats=0, axes=Axes(threads=(1,)))
@@ -258,6 +261,24 @@ class TestCell:
         answer = in_fresh_process(replace(cell_of(fake_graphs(TWO)), pin=True, batch=2))
         assert isinstance(answer, Measured)
         assert answer.budget.cpus == 1
+
+
+class TestPhases:
+    def test_a_timed_model_answers_the_same_and_tells_where_the_time_goes(
+        self, fake_graphs: Graphs
+    ) -> None:
+        import numpy as np
+
+        clock = PhaseClock()
+        with edge_tx.load(fake_graphs(TWO), graph="fake-fp32", threads=1) as model:
+            timed = model.timed(clock)
+            texts = ["the cat", "a mat sat"]
+            np.testing.assert_array_equal(timed.embed(texts), model.embed(texts))
+            assert min(clock.take()) > 0
+            assert clock.take() == (0, 0, 0)
+            start = time.perf_counter_ns()
+            timed("the cat")
+            assert sum(clock.take()) <= time.perf_counter_ns() - start
 
 
 class TestInputs:
