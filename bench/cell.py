@@ -76,7 +76,7 @@ class Cell:
         list_inputs: Inputs of the long list that throughput is measured on; 0 for none.
         also: More inputs that are timed alone, each as long as the first.
         phases: Whether to tell where the time goes.
-        pin: Whether to bind the process to as many hardware threads as ``threads``.
+        cpus: Numbers of the hardware threads to bind the process to; empty not to.
         max_memory_bytes: Private memory that the process may have; 0 for no limit.
         reference: Name of what is measured in the graph's place, see
             :mod:`edge_tx.bench.reference`; empty for the graph.
@@ -100,7 +100,7 @@ class Cell:
     list_inputs: int = 0
     also: tuple[Any, ...] = ()
     phases: bool = False
-    pin: bool = False
+    cpus: tuple[int, ...] = ()
     max_memory_bytes: int = 0
     reference: str = ""
     checkpoint: str = ""
@@ -115,7 +115,7 @@ def measure(cell: Cell) -> Measured:
     Raises:
         EdgeTxError: The graph cannot be loaded or run.
     """
-    cpus = _pin(cell.threads) if cell.pin else None
+    cpus = _bind(cell.cpus)
     start = perf_counter_ns()
     model = _open(cell)
     load_ns = perf_counter_ns() - start
@@ -178,13 +178,11 @@ def _open(cell: Cell) -> Model:
     )
 
 
-def _pin(threads: int) -> int | None:
-    """Binds this process, before it starts a thread, to its budget of hardware threads."""
-    if not hasattr(os, "sched_setaffinity"):
+def _bind(cpus: Sequence[int]) -> int | None:
+    """Binds this process, before it starts a thread; returns how many it is then bound to."""
+    if not cpus or not hasattr(os, "sched_setaffinity"):
         return None
-    allowed = sorted(os.sched_getaffinity(0))
-    if threads < len(allowed):
-        os.sched_setaffinity(0, allowed[:threads])
+    os.sched_setaffinity(0, cpus)
     return len(os.sched_getaffinity(0))
 
 

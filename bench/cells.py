@@ -16,6 +16,7 @@ from edge_tx.bench.plan import Plan, Subject
 from edge_tx.bench.reference import find_reference
 from edge_tx.bench.sweep import Point
 from edge_tx.bundle import Bundle
+from edge_tx.device import hardware_threads
 from edge_tx.errors import EdgeTxError, InvalidConfig
 from edge_tx.examples import read_examples
 from edge_tx.manifest import Graph
@@ -240,7 +241,6 @@ def _base(bundle: Bundle, graph: Graph, plan: Plan) -> Cell:
         min_calls=plan.min_calls,
         min_ns=int(plan.seconds * 1e9),
         phases=True,
-        pin=True,
         max_memory_bytes=plan.max_memory_bytes,
         scoring=Scoring(plan.data, plan.metrics) if plan.metrics else None,
         trials=tuple(
@@ -260,6 +260,7 @@ def _at(
     return replace(
         base,
         threads=point.threads,
+        cpus=hardware_threads(point.threads),
         batch=point.batch,
         inputs=inputs,
         options=options,

@@ -22,6 +22,7 @@ from edge_tx.bench.process import in_fresh_process
 from edge_tx.bench.runner import run
 from edge_tx.bench.sweep import Axes
 from edge_tx.bundle import Bundle
+from edge_tx.device import hardware_threads
 from edge_tx.errors import BundleError, InvalidConfig, MissingDependency, UnknownName
 from edge_tx.report import Memory, Report, ThreadBudget
 from edge_tx.runtimes.phases import PhaseClock
@@ -258,7 +259,9 @@ class TestCell:
 
         if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
             pytest.skip("needs two hardware threads to be bound to one")
-        answer = in_fresh_process(replace(cell_of(fake_graphs(TWO)), pin=True, batch=2))
+        answer = in_fresh_process(
+            replace(cell_of(fake_graphs(TWO)), cpus=hardware_threads(1), batch=2)
+        )
         assert isinstance(answer, Measured)
         assert answer.budget.cpus == 1
 
