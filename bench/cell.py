@@ -270,16 +270,11 @@ def _answer(raw: dict[str, Any]) -> dict[str, Any]:
     _limit(cell.max_memory_bytes)
     try:
         return asdict(measure(cell))
-    except MemoryError as exc:
-        return _failure(str(exc) or "no more memory", cell, "out-of-memory")
-    except EdgeTxError as exc:
-        return _failure(str(exc), cell)
+    except (MemoryError, EdgeTxError) as exc:
+        from edge_tx.bench.failures import answer_of, failed, ran_out_of_memory
 
-
-def _failure(message: str, cell: Cell, kind: str = "") -> dict[str, Any]:
-    from edge_tx.bench.failures import answer_of, failed
-
-    return answer_of(failed(message, cell.max_memory_bytes, kind))
+        kind = "out-of-memory" if ran_out_of_memory(exc) else ""
+        return answer_of(failed(str(exc) or "no more memory", cell.max_memory_bytes, kind))
 
 
 def _cell(raw: dict[str, Any]) -> Cell:

@@ -15,7 +15,7 @@ import pytest
 
 import edge_tx
 from edge_tx.bench.cell import Cell
-from edge_tx.bench.failures import Failed, failed
+from edge_tx.bench.failures import Failed, failed, ran_out_of_memory
 from edge_tx.bench.inputs import Material, spread, texts_of
 from edge_tx.bench.measured import Measured
 from edge_tx.bench.plan import Plan, Subject
@@ -209,11 +209,21 @@ class TestFailures:
             ("terminate called: std::bad_alloc", "out-of-memory"),
             ("onnxruntime: Failed to allocate memory for 5 bytes", "out-of-memory"),
             ("MemoryError", "out-of-memory"),
+            ("OpenBLAS error: Memory allocation still failed", "out-of-memory"),
             ("no such file", "error"),
         ],
     )
     def test_what_libraries_say_when_memory_runs_out(self, message: str, kind: str) -> None:
         assert failed(message, 0).kind == kind
+
+    def test_what_they_do_not_say_is_told_beside_the_limit(self) -> None:
+        said = failed("Resource temporarily unavailable", 90_000_000)
+        assert said.kind == "error"
+        assert said.note.endswith("(limited to 90 MB of private memory)")
+        try:
+            raise InvalidConfig("cannot be read") from MemoryError()
+        except InvalidConfig as exc:
+            assert ran_out_of_memory(exc)
 
 
 def cell_of(path: Path, **more: Any) -> Cell:
