@@ -16,6 +16,7 @@ from edge_tx.bench.plan import Plan, Subject
 from edge_tx.bench.reference import find_reference
 from edge_tx.bench.sweep import Point
 from edge_tx.bundle import Bundle
+from edge_tx.device import hardware_threads
 from edge_tx.errors import EdgeTxError, InvalidConfig
 from edge_tx.examples import read_examples
 from edge_tx.manifest import Graph
@@ -25,8 +26,11 @@ from edge_tx.runtimes.selection import too_inaccurate
 
 __all__ = ["Job", "Opened", "jobs_of", "obstacles", "open_all"]
 
-# The list that throughput is measured on has at least this many inputs.
+# Inputs of the list that throughput is measured on: enough batches for every stream, and not
+# more tokens than are needed for that.
 _LIST = 256
+_LEAST = 64
+_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -237,7 +241,6 @@ def _base(bundle: Bundle, graph: Graph, plan: Plan) -> Cell:
         min_calls=plan.min_calls,
         min_ns=int(plan.seconds * 1e9),
         phases=True,
-        pin=True,
         max_memory_bytes=plan.max_memory_bytes,
         scoring=Scoring(plan.data, plan.metrics) if plan.metrics else None,
         trials=tuple(
@@ -257,13 +260,20 @@ def _at(
     return replace(
         base,
         threads=point.threads,
+        cpus=hardware_threads(point.threads),
         batch=point.batch,
         inputs=inputs,
         options=options,
-        list_inputs=-(-_LIST // len(inputs)) * len(inputs) if point.batch == 1 else 0,
+        list_inputs=_list_inputs(point.seq, len(inputs)) if point.batch == 1 else 0,
         trials=base.trials if first else (),
         scoring=base.scoring if first else None,
     )
+
+
+def _list_inputs(seq: int, inputs: int) -> int:
+    """How many inputs a list has: all of them, as often as it takes."""
+    wanted = min(_LIST, max(_LEAST, _TOKENS // seq)) if seq else _LIST
+    return -(-wanted // inputs) * inputs
 
 
 def obstacles(path: str | Path, plan: Plan) -> list[EdgeTxError]:
