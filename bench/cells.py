@@ -25,8 +25,11 @@ from edge_tx.runtimes.selection import too_inaccurate
 
 __all__ = ["Job", "Opened", "jobs_of", "obstacles", "open_all"]
 
-# The list that throughput is measured on has at least this many inputs.
+# Inputs of the list that throughput is measured on: enough batches for every stream, and not
+# more tokens than are needed for that.
 _LIST = 256
+_LEAST = 64
+_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -260,10 +263,16 @@ def _at(
         batch=point.batch,
         inputs=inputs,
         options=options,
-        list_inputs=-(-_LIST // len(inputs)) * len(inputs) if point.batch == 1 else 0,
+        list_inputs=_list_inputs(point.seq, len(inputs)) if point.batch == 1 else 0,
         trials=base.trials if first else (),
         scoring=base.scoring if first else None,
     )
+
+
+def _list_inputs(seq: int, inputs: int) -> int:
+    """How many inputs a list has: all of them, as often as it takes."""
+    wanted = min(_LIST, max(_LEAST, _TOKENS // seq)) if seq else _LIST
+    return -(-wanted // inputs) * inputs
 
 
 def obstacles(path: str | Path, plan: Plan) -> list[EdgeTxError]:

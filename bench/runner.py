@@ -100,9 +100,10 @@ def _measured(
     """The rows of all jobs in the jobs' order, measured in a shuffled one."""
     turns = _turns([job for job in jobs if job.cell is not None], plan)
     found: dict[int, ReportRow] = {}
+    alone = len({job.row.model for job in jobs}) == 1
     for done, turn in enumerate(turns):
         if progress is not None:
-            progress(turn.job.row.label, done, len(turns))
+            progress(turn.job.row.place if alone else turn.job.row.label, done, len(turns))
         row = found.get(id(turn.job))
         if row is None or row.status == "ok":
             found[id(turn.job)] = _joined(row, _once(turn.job, measure))

@@ -32,13 +32,19 @@ def texts(tmp_path: Path) -> Path:
     return path
 
 
+_reports: list[str] = []
+
+
 @pytest.fixture
 def measured(bundle: Path, texts: Path, edge_tx: Call, tmp_path: Path) -> Path:
-    """A real report of two cells."""
+    """A real report of two cells, measured once."""
     path = tmp_path / "report.json"
-    args = ("--threads", "1", "--batch", "1,2", "-o", path)
-    done = edge_tx("bench", *QUICK, bundle, "--file", texts, *args)
-    assert done.code == 0, done.err
+    if not _reports:
+        args = ("--threads", "1", "--batch", "1,2", "-o", path)
+        done = edge_tx("bench", *QUICK, bundle, "--file", texts, *args)
+        assert done.code == 0, done.err
+        _reports.append(path.read_text(encoding="utf-8"))
+    path.write_text(_reports[0], encoding="utf-8")
     return path
 
 

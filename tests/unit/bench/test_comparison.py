@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,11 +26,11 @@ def samples(middle: float, count: int = 200, seed: int = 0) -> tuple[int, ...]:
     return tuple(max(1, int(draw.gauss(middle, middle * 0.02))) for _ in range(count))
 
 
-def row(graph: str, times: Sequence[int] = (), **more: object) -> ReportRow:
+def row(graph: str, times: Sequence[int] = (), **more: Any) -> ReportRow:
     base = ReportRow(graph, "fake", "fp32", 1, 1, 32, 9, model="m")
     if times:
         base = replace(base, samples_ns=tuple(times), latency=LatencyStats.of(times))
-    return replace(base, **more)  # type: ignore[arg-type]
+    return replace(base, **more)
 
 
 def report(*rows: ReportRow, noise: Noise | None = QUIET) -> Report:
@@ -42,7 +43,11 @@ def verdicts(found: Comparison) -> dict[str, str]:
 
 
 def test_every_kind_of_verdict() -> None:
-    failed = {"status": "failed", "failure": "killed", "note": "the process was killed"}
+    failed: dict[str, Any] = {
+        "status": "failed",
+        "failure": "killed",
+        "note": "the process was killed",
+    }
     before = report(
         row("same", samples(1e6)),
         row("slower", samples(1e6)),

@@ -73,14 +73,19 @@ class TestSweep:
 
     def test_the_same_seed_is_the_same_order(self, fake_graphs: Graphs) -> None:
         path = fake_graphs(TWO)
-        orders: list[list[str]] = []
-        for seed in (7, 7, 8):
-            said: list[str] = []
+
+        def order(seed: int) -> list[tuple[str, int, int]]:
+            seen: list[tuple[str, int, int]] = []
+
+            def measure(cell: Cell) -> Measured:
+                seen.append((cell.graph, cell.threads, cell.batch))
+                return pretend(cell)
+
             plan = replace(QUICK, axes=Axes((1, 2), (1, 2, 3)), seed=seed)
-            run(path, plan, lambda name, _done, _all, said=said: said.append(name),
-                measure=pretend)  # fmt: skip
-            orders.append(said)
-        assert orders[0] == orders[1] != orders[2]
+            run(path, plan, measure=measure)
+            return seen
+
+        assert order(7) == order(7) != order(8)
 
     def test_one_cell_is_measured_again_for_the_noise(self, fake_graphs: Graphs) -> None:
         report = run(fake_graphs(TWO), replace(QUICK, repeats=None), measure=pretend)
@@ -295,9 +300,10 @@ class TestPlan:
             Plan(**wrong)
 
     def test_unknown_names_are_told(self) -> None:
-        for wrong in ({"reference": "jax"}, {"scenarios": ("Sever",)}):
+        wrongs: tuple[dict[str, Any], ...] = ({"reference": "jax"}, {"scenarios": ("Sever",)})
+        for wrong in wrongs:
             with pytest.raises(UnknownName):
-                Plan(**wrong)  # type: ignore[arg-type]
+                Plan(**wrong)
 
     def test_a_metric_that_needs_fp32_is_refused(self, fake_graphs: Graphs, tmp_path: Path) -> None:
         data = tmp_path / "texts.txt"
