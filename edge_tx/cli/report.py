@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_tx import views
 from edge_tx.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from edge_tx.report import Report
 
 
 @click.command("report")
@@ -23,7 +27,15 @@ from edge_tx.errors import InvalidConfig
     type=click.Choice(list(views.FORMATS)),
     help="By default what the output's name ends in, and a table in the terminal.",
 )
-def command(reports: Sequence[str], output: str | None, form: str | None) -> None:
+@click.option(
+    "--pruned",
+    multiple=True,
+    type=click.Path(),
+    help="Add a map of what `edge-tx prune --json` kept, to HTML; several times for more.",
+)
+def command(
+    reports: Sequence[str], output: str | None, form: str | None, pruned: Sequence[str]
+) -> None:
     """Show reports of `edge-tx bench --json`, several side by side.
 
     HTML is one file with charts that works offline; Markdown is for a pull request.
@@ -31,12 +43,20 @@ def command(reports: Sequence[str], output: str | None, form: str | None) -> Non
     from edge_tx.report import Report
 
     form = form or _format_of(output)
-    named = zip(_names(reports), reports, strict=True)
-    text = views.render({name: Report.from_file(path) for name, path in named}, form)
+    held = {name: Report.from_file(path) for name, path in _named(reports)}
+    text = _with_maps(held, form, pruned) if pruned else views.render(held, form)
     if output is None:
         click.echo(text, nl=False)
     else:
         Path(output).write_text(text, encoding="utf-8")
+
+
+def _with_maps(reports: Mapping[str, Report], form: str, paths: Sequence[str]) -> str:
+    if form != "html":
+        raise InvalidConfig(f"--pruned draws a map, which {form} has no place for: use html")
+    from edge_tx.views import page, pruning
+
+    return page.pages(reports, {name: pruning.read(path) for name, path in _named(paths)})
 
 
 def _format_of(output: str | None) -> str:
@@ -49,9 +69,10 @@ def _format_of(output: str | None) -> str:
     return views.SUFFIXES[suffix]
 
 
-def _names(paths: Sequence[str]) -> list[str]:
-    """Names of files without their endings; the whole path where two are the same."""
+def _named(paths: Sequence[str]) -> list[tuple[str, str]]:
+    """Files by their names without endings; the whole path where two are the same."""
     stems = Counter(Path(path).stem for path in paths)
     names = [Path(p).stem if stems[Path(p).stem] == 1 else p for p in paths]
     numbers = Counter(names)
-    return [n if numbers[n] == 1 else f"{n} ({i})" for i, n in enumerate(names, 1)]
+    unique = [n if numbers[n] == 1 else f"{n} ({i})" for i, n in enumerate(names, 1)]
+    return list(zip(unique, paths, strict=True))

@@ -65,7 +65,9 @@ def grid(
         line = tag("tr", tag("th", row[0], scope="row"), *cells)
         child(body, _classed(line, state))
     child(held, body)
-    return tag("div", held, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return tag(
+        "div", held, class_="scroll", tabindex="0", role="region", aria_label=f"Table: {caption}"
+    )
 
 
 def _cell(name: str, text: str, kind: str, **attributes: str) -> Element:

@@ -152,10 +152,12 @@ def troubles(cells: Sequence[Cell]) -> Element | None:
 def device(reports: Mapping[str, Report]) -> Element:
     """The machine, its state before and after, and what was chosen."""
     parts: list[Element] = []
+    several = len(reports) > 1
     for name, report in reports.items():
-        if len(reports) > 1:
+        if several:
             parts.append(tag("h3", name))
-        parts.append(tag("div", *map(_list, _groups(report)), class_="groups"))
+        lists = (_list(group, "h4" if several else "h3") for group in _groups(report))
+        parts.append(tag("div", *lists, class_="groups"))
     return tag(
         "section", tag("h2", "Device and settings", id="device"), *parts, aria_labelledby="device"
     )
@@ -196,7 +198,7 @@ def _change(key: str, *values: Any) -> str:
     return " → ".join(dict.fromkeys(told))
 
 
-def _list(group: _Group) -> Element | None:
+def _list(group: _Group, heading: str) -> Element | None:
     facts = {key: text for key, value in group.facts.items() if (text := _told(value, key))}
     if not facts:
         return None
@@ -205,7 +207,7 @@ def _list(group: _Group) -> Element | None:
         for key, text in facts.items()
         for element in (tag("dt", _words(key) if group.fields else key), tag("dd", text))
     ]
-    return tag("div", tag("h4", group.title), tag("dl", *pairs), class_="group")
+    return tag("div", tag(heading, group.title), tag("dl", *pairs), class_="group")
 
 
 def _words(key: str) -> str:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 
 from edge_tx.report import SCHEMA, Report
 from edge_tx.strict_json import encode
@@ -21,9 +22,12 @@ from edge_tx.views.elements import Element, child, grid, html, tag
 from edge_tx.views.facts import about, device, glance, remarks, troubles
 from edge_tx.views.figures import figures
 from edge_tx.views.overview import overview, scenarios
+from edge_tx.views.pruning import Pruning, heat_map
 from edge_tx.views.shapes import Figure
 
 __all__ = ["page", "pages"]
+
+_NONE: Mapping[str, Pruning] = MappingProxyType({})
 
 
 def page(report: Report) -> str:
@@ -31,11 +35,12 @@ def page(report: Report) -> str:
     return pages({"report": report})
 
 
-def pages(reports: Mapping[str, Report]) -> str:
+def pages(reports: Mapping[str, Report], prunings: Mapping[str, Pruning] = _NONE) -> str:
     """Several reports as one page of HTML.
 
     Args:
         reports: By their names, e.g. of their files.
+        prunings: What pruning left of models, by their names.
     """
     cells = cells_of(reports)
     charts = figures(cells)
@@ -43,7 +48,7 @@ def pages(reports: Mapping[str, Report]) -> str:
     body = tag(
         "body",
         _header(title, reports),
-        tag("main", *_sections(reports, cells, charts), id="main"),
+        tag("main", *_sections(reports, prunings, cells, charts), id="main"),
         _footer(),
         *_data(reports, charts),
     )
@@ -97,7 +102,10 @@ def _header(title: str, reports: Mapping[str, Report]) -> Element:
 
 
 def _sections(
-    reports: Mapping[str, Report], cells: Sequence[Cell], charts: Sequence[Figure]
+    reports: Mapping[str, Report],
+    prunings: Mapping[str, Pruning],
+    cells: Sequence[Cell],
+    charts: Sequence[Figure],
 ) -> list[Element]:
     found = (
         remarks(reports),
@@ -105,6 +113,7 @@ def _sections(
         *(_figure(chart) for chart in charts[:1]),
         troubles(cells),
         tag("div", *(_figure(chart) for chart in charts[1:]), class_="figures"),
+        heat_map(prunings),
         scenarios(cells),
         overview(reports, cells),
         device(reports),

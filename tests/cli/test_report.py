@@ -108,3 +108,15 @@ def test_bench_writes_the_page(edge_tx: Any, fake_bundle: Any, tmp_path: Path) -
                    "--min-calls", 2, "--repeats", 0, "-o", page)  # fmt: skip
     assert done.code == 0, done.err
     assert "fake-fp32" in page.read_text(encoding="utf-8")
+
+
+def test_a_map_of_pruned_heads_is_for_html(edge_tx: Any, saved: Any, tmp_path: Path) -> None:
+    layer = '{"heads": [0], "of_heads": 2, "neurons": 1, "of_neurons": 2}'
+    path = tmp_path / "small.json"
+    path.write_text(f'{{"layers": {{"0": {layer}}}, "removed_layers": []}}', encoding="utf-8")
+    report = saved("a.json")
+    assert (
+        "What pruning left" in edge_tx("report", report, "--pruned", path, "--format", "html").out
+    )
+    done = edge_tx("report", report, "--pruned", path, "--format", "csv")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_tx.report import Report
+from edge_tx.report import Memory, Report, ReportRow
+from edge_tx.stats import LatencyStats
 from edge_tx.views.page import pages
 
 
@@ -23,8 +25,7 @@ def troubles(tab: Any) -> list[Any]:
     return [event for event in tab.events if event["method"] in bad]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1280, "light")])
 def test_it_draws_without_an_error_or_a_request(
     tab: Any, file: Path, width: int, theme: str
 ) -> None:
@@ -132,4 +133,26 @@ def test_the_report_can_be_saved(tab: Any, file: Path, tmp_path: Path) -> None:
         "document.getElementById('download').click(); })"
     )
     assert saved == tab.run("document.getElementById('report').textContent")
+    assert troubles(tab) == []
+
+
+def test_names_that_are_scripts_do_not_run(
+    tab: Any, tmp_path: Path, make_report: Callable[..., Report]
+) -> None:
+    attacks = (
+        "<img src=x onerror='window.hit = 1'>",
+        "</script><script>window.hit = 1</script>",
+        "\"><svg onload='window.hit = 1'>",
+    )
+    rows = [
+        ReportRow(name, name, name, 2, 1, 0, 9, model=name, note=name, latency=LatencyStats.of([9]),
+                  memory=Memory(9), samples_ns=(9,))
+        for name in attacks
+    ]  # fmt: skip
+    path = tmp_path / "attack.html"
+    path.write_text(pages({name: make_report(rows) for name in attacks[:2]}), encoding="utf-8")
+    tab.open(path)
+    press(tab, "graph")
+    assert tab.run("window.hit") is None
+    assert set(column(tab, "graph")) == set(attacks)
     assert troubles(tab) == []
