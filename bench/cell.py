@@ -134,7 +134,7 @@ def measure(cell: Cell) -> Measured:
     samples = clock.passes(calls, cell.min_calls, cell.min_ns)
     cpu = process_time_ns() - cpu
     energy = meter.stop(len(samples) * cell.batch)
-    also = tuple(_steady(lambda v=value: model(v, **cell.options), cell) for value in cell.also)
+    also = tuple(_steady(_call(model, value, cell), cell) for value in cell.also)
     lists, list_cpu = _lists(model, cell)
     used = memory.measure(loaded)
     measured = Measured(
@@ -193,8 +193,11 @@ def _calls(model: Model, cell: Cell) -> Iterator[Call]:
     timed = cell.inputs[: cell.timed or None]
     for start in range(0, len(timed), cell.batch):
         group = list(islice(cycle(timed), start, start + cell.batch))
-        value = group[0] if cell.batch == 1 else group
-        yield lambda value=value: model(value, **cell.options)
+        yield _call(model, group[0] if cell.batch == 1 else group, cell)
+
+
+def _call(model: Model, value: Any, cell: Cell) -> Call:
+    return lambda: model(value, **cell.options)
 
 
 def _steady(call: Call, cell: Cell) -> tuple[int, ...]:

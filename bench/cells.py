@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_tx import backends, packaging, vendors
 from edge_tx.backends import resolve
+from edge_tx.bench import loadgen
 from edge_tx.bench.cell import Cell, Scoring, Trial
 from edge_tx.bench.inputs import Material, texts_of
 from edge_tx.bench.plan import Plan, Subject
@@ -24,8 +25,11 @@ from edge_tx.runtimes.selection import too_inaccurate
 
 __all__ = ["Job", "Opened", "jobs_of", "obstacles", "open_all"]
 
-# The list that throughput is measured on has at least this many inputs.
+# Inputs of the list that throughput is measured on: enough batches for every stream, and not
+# more tokens than are needed for that.
 _LIST = 256
+_LEAST = 64
+_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,8 @@ def _check(bundle: Bundle, plan: Plan) -> None:
             raise InvalidConfig(f"metric '{name}' compares with fp32: use edge-tx eval for it")
     if plan.reference:
         find_reference(plan.reference).require()
+    if plan.loadgen:
+        loadgen.require()
 
 
 def jobs_of(opened: Opened, plan: Plan, usable_threads: int) -> Iterator[Job]:
@@ -257,10 +263,16 @@ def _at(
         batch=point.batch,
         inputs=inputs,
         options=options,
-        list_inputs=-(-_LIST // len(inputs)) * len(inputs) if point.batch == 1 else 0,
+        list_inputs=_list_inputs(point.seq, len(inputs)) if point.batch == 1 else 0,
         trials=base.trials if first else (),
         scoring=base.scoring if first else None,
     )
+
+
+def _list_inputs(seq: int, inputs: int) -> int:
+    """How many inputs a list has: all of them, as often as it takes."""
+    wanted = min(_LIST, max(_LEAST, _TOKENS // seq)) if seq else _LIST
+    return -(-wanted // inputs) * inputs
 
 
 def obstacles(path: str | Path, plan: Plan) -> list[EdgeTxError]:

@@ -83,7 +83,7 @@ class Meter:
 
 def why_not(root: Path = _ROOT) -> str:
     """Why energy cannot be measured here; empty if it can."""
-    if list(_packages(root)) or list(_ina_rails(root)):
+    if any(_packages(root)) or any(_ina_rails(root)):
         return ""
     if root == _ROOT and gpu.energy_millijoules() is not None:
         return ""

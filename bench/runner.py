@@ -20,6 +20,7 @@ from edge_tx.bench.process import in_fresh_process
 from edge_tx.bench.rows import row_of
 from edge_tx.device import DeviceInfo
 from edge_tx.report import Report, ReportContext, ReportRow, Surroundings
+from edge_tx.strict_json import encode
 
 __all__ = ["Measure", "Plan", "Progress", "Subject", "run"]
 
@@ -71,7 +72,7 @@ def run(
     rows = _measured(jobs, plan, progress, measure)
     noise = noise_of(rows)
     context = ReportContext(
-        device=device.to_dict(),
+        device=encode(device.to_dict()),
         versions=facts.versions([job.row for job in jobs]),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         models=tuple(one.model for one in opened),
@@ -99,9 +100,10 @@ def _measured(
     """The rows of all jobs in the jobs' order, measured in a shuffled one."""
     turns = _turns([job for job in jobs if job.cell is not None], plan)
     found: dict[int, ReportRow] = {}
+    alone = len({job.row.model for job in jobs}) == 1
     for done, turn in enumerate(turns):
         if progress is not None:
-            progress(turn.job.row.label, done, len(turns))
+            progress(turn.job.row.place if alone else turn.job.row.label, done, len(turns))
         row = found.get(id(turn.job))
         if row is None or row.status == "ok":
             found[id(turn.job)] = _joined(row, _once(turn.job, measure))

@@ -5,8 +5,9 @@ Names, queries and metrics are those of the rules
 "Scenarios"): SingleStream sends a query when the last is answered and is judged by its p90;
 MultiStream sends eight inputs at once and is judged by its p99; Offline has all inputs at once and
 is judged by inputs per second; Server's queries arrive at random, as a Poisson process, and are
-judged by the p99 of the time from arrival to answer. The rules ask for 600 seconds: here the time
-is what was asked for, which every result says.
+judged by the p99 of the time from arrival to answer. The rules ask for 600 seconds; here the time
+is what was asked for, and every result says how long it took. A result is valid with as many
+queries as LoadGen's early stopping asks for at least: 100 for a p90, 662 for a p99.
 
 Reddi et al., "MLPerf Inference Benchmark", ISCA 2020, arXiv:1911.02549.
 """
@@ -135,9 +136,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     row.name: row
     for row in (
         Scenario("SingleStream", 1, 90, 100, _one_after_the_other(1)),
-        Scenario("MultiStream", 8, 99, 100, _one_after_the_other(8)),
+        Scenario("MultiStream", 8, 99, 662, _one_after_the_other(8)),
         Scenario("Offline", 1, 0, 1, _all_at_once),
-        Scenario("Server", 1, 99, 100, _at_random, needs_rate=True),
+        Scenario("Server", 1, 99, 662, _at_random, needs_rate=True),
     )
 }
 

@@ -366,9 +366,13 @@ class ReportRow:
     @property
     def label(self) -> str:
         """The key in words: ``"minilm onnx-fp32, 2 threads, batch 1, 32 tokens"``."""
-        names = f"{self.model} {self.graph}".strip()
+        return f"{self.model} {self.place}".strip()
+
+    @property
+    def place(self) -> str:
+        """The same without the model."""
         length = count_of(self.seq, "token") if self.seq else "mixed lengths"
-        return f"{names}, {count_of(self.threads, 'thread')}, batch {self.batch}, {length}"
+        return f"{self.graph}, {count_of(self.threads, 'thread')}, batch {self.batch}, {length}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class TimedTask:
 class TimedEngine:
     """An engine that tells a clock what its work took. For one caller at a time."""
 
-    def __init__(self, engine: Engine, clock: PhaseClock) -> None:
+    def __init__(self, engine: Engine | TimedEngine, clock: PhaseClock) -> None:
         self._engine = engine
         self._clock = clock
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_tx.cli.screen import Screen, facts, grid, output_options
 from edge_tx.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _LIMIT = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
@@ -50,9 +54,10 @@ def command(before: str, after: str, max_regression: str, look: str, screen: Scr
     lines = [(cell.label, _sentence(text.cells(cell))) for cell in found.cells]
     shown = grid(("cell", "verdict"), lines)
     broken = {c.label: c.after.note for c in found.cells if c.verdict == "broken" and c.after}
-    remarks = [part for remark in found.remarks for part in ("", remark)]
-    notes = ["", facts(broken)] if broken else []
-    screen.result(found.to_dict(), text.headline(found), "", shown, *notes, *remarks)
+    parts: list[RenderableType] = [text.headline(found), "", shown]
+    parts += ["", facts(broken)] if broken else []
+    parts += [part for remark in found.remarks for part in ("", remark)]
+    screen.result(found.to_dict(), *parts)
     return 1 if found.regressions else 0
 
 

@@ -141,7 +141,10 @@ def _stretches(row: ReportRow, place: str) -> Iterator[tuple[str, ...]]:
 
 def _notes(rows: Sequence[ReportRow]) -> RenderableType | None:
     """What could not be measured and why, and what is odd about what was."""
-    return facts(dict(_noted(rows))) if any(row.note for row in rows) else None
+    lines: dict[str, list[str]] = {}
+    for name, note in _noted(rows):
+        lines.setdefault(name, []).append(note)
+    return facts({name: "\n".join(notes) for name, notes in lines.items()}) if lines else None
 
 
 def _noted(rows: Sequence[ReportRow]) -> Iterator[tuple[str, str]]:
