@@ -29,7 +29,7 @@ BENCH_OUTPUTS := $(foreach end,json csv txt,-o $(BENCH)/minilm.$(end))
 .PHONY: help setup demo test test-all test-shared test-cluster test-loadgen test-remote plugin lint format bench bench-loops peers aarch64 images clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
 
 setup: $(INSTALLED) $(MINILM) ## Install edge_tx with all its tools into .venv
 

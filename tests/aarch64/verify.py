@@ -178,7 +178,7 @@ def told(done: subprocess.CompletedProcess[str]) -> int:
         say(f"no answer, exit code {done.returncode}: {done.stderr.strip()[-2000:]}")
         return 1
     print(json.dumps(record, indent=1))
-    ran = [graph.get("status") == "ok" for graph in record["graphs"]]
+    ran = [graph["verdict"] == "ok" for graph in record["graphs"]]
     return 0 if done.returncode == 0 and ran and all(ran) else 1
 
 
