@@ -107,6 +107,9 @@ def test_its_own_folder_is_replaced_and_no_other(
     with pytest.raises(InvalidConfig, match="it is not replaced"):
         text_in.pack(bundle, tmp_path / "mine", "openvino")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    (openvino.folder / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(InvalidConfig, match="it is not replaced"):
+        text_in.pack(bundle, openvino.folder, "openvino")
 
 
 def test_onnx_is_exact_for_byte_level_bpe(made: Make, tmp_path: Path) -> None:
