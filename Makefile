@@ -11,7 +11,7 @@ PIP_ARGS ?=
 VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= 2
-EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,parquet,dev
+EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,text-in-openvino,text-in-onnx,parquet,dev
 DEMO_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -22,7 +22,7 @@ MINILM := $(VENV)/.minilm
 PLUGIN := examples/plugin_backend
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-shared plugin lint format bench images clean
+.PHONY: help setup demo test test-all test-shared examples plugin lint format bench images clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -57,6 +57,9 @@ test-all: $(VENV)-tflite-runtime/.installed $(VENV)-mediapipe/.installed ## Run 
 
 test-shared: $(INSTALLED) ## Run the tests on trained models in ../shared (half an hour)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider -m shared --timeout 1800 $(TESTS)
+
+examples: $(INSTALLED) $(MINILM) ## Build, run and prove the apps in other languages that can run here
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -m examples --timeout 900 tests/examples
 
 $(VENV)-%/.installed: tests/envs/%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
