@@ -63,7 +63,7 @@ std::vector<std::int64_t> integers(const ov::Tensor& tensor) {
 }
 
 Array floats(const std::string& name, const ov::Tensor& tensor) {
-    const auto shape = tensor.get_shape();
+    const auto& shape = tensor.get_shape();
     const auto* first = tensor.data<const float>();
     return {name, {shape.begin() + 1, shape.end()}, {first, first + tensor.get_size()}};
 }
