@@ -1,0 +1,1 @@
+"""A small desktop app: search a folder of texts by meaning, offline."""
