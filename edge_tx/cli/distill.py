@@ -6,7 +6,7 @@ import click
 
 from edge_tx.cli import reading
 from edge_tx.cli.screen import Screen, facts, output_options
-from edge_tx.cli.suggesting import task_names
+from edge_tx.cli.task_options import task_options
 
 
 @click.command("distill")
@@ -67,17 +67,7 @@ from edge_tx.cli.suggesting import task_names
     type=click.IntRange(min=1),
     help="CPU threads; by default the cores this process may use.",
 )
-@click.option(
-    "--task", shell_complete=task_names, help="What the models are for; inferred if not given."
-)
-@click.option("--revision", help="Commit, tag or branch, where the teacher is a hub id.")
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@task_options("the teacher")
 @output_options
 def command(
     teacher: str,

@@ -9,6 +9,7 @@ import click
 from edge_tx.cli import reading
 from edge_tx.cli.screen import Screen, facts, grid, human_bytes, output_options
 from edge_tx.cli.suggesting import backend_names
+from edge_tx.cli.task_options import task_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -101,15 +102,7 @@ _BAR = 20
     type=click.IntRange(min=1),
     help="CPU threads to measure with; by default the cores this process may use.",
 )
-@click.option("--task", help="What the model is for (edge-tx tasks); inferred if not given.")
-@click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@task_options("MODEL")
 @output_options
 def command(
     model: str,

@@ -6,7 +6,7 @@ import click
 
 from edge_tx.cli import reading
 from edge_tx.cli.screen import Screen, facts, output_options
-from edge_tx.cli.suggesting import task_names
+from edge_tx.cli.task_options import task_options
 
 
 @click.command("sparsify")
@@ -57,17 +57,7 @@ from edge_tx.cli.suggesting import task_names
     "--epochs", default=1.0, show_default=True, help="Times movement goes through the data."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
-@click.option(
-    "--task", shell_complete=task_names, help="What the model is for; inferred if not given."
-)
-@click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@task_options("MODEL")
 @output_options
 def command(
     model: str,
