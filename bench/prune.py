@@ -34,9 +34,9 @@ from edge_tx.device import usable_threads
 
 SEQ = 128
 _MINILM = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
-_WARM_NS = 1_000_000_000
-_BLOCK_NS = 300_000_000
-_TURNS = 10
+_WARM_NS = 500_000_000
+_BLOCK_NS = 60_000_000
+_TURNS = 50
 
 
 @dataclass(frozen=True)

@@ -293,7 +293,7 @@ def test_a_family_that_shares_its_layers_says_so(
 # ------------------------------------------------------------------------------- the backends
 
 
-@pytest.mark.parametrize("family", ["bert", "mpnet", "deberta-v2", "modernbert"])
+@pytest.mark.parametrize("family", ["mpnet", "modernbert"])
 def test_onnx_has_parity(tiny_model: Any, texts: list[str], tmp_path: Path, family: str) -> None:
     pytest.importorskip("onnxruntime")
     _exports(tiny_model(family, "text-classification"), texts, tmp_path, "onnx")
@@ -307,13 +307,14 @@ def test_other_backends_have_parity(
     pytest.importorskip(module)
     if backend == "tflite":
         pytest.importorskip("litert_torch")
-    _exports(tiny_model("bert", "text-classification"), texts, tmp_path, backend)
+    folder = tiny_model("bert", "text-classification", num_hidden_layers=1)
+    _exports(folder, texts, tmp_path, backend)
 
 
 def _exports(folder: Path, texts: list[str], tmp_path: Path, backend: str) -> None:
     from edge_tx.exporters.pipeline import export
 
-    done = prune(folder, tmp_path / "cut", data=texts, target_flops=0.6)
+    done = prune(folder, tmp_path / "cut", data=texts, heads=3, ffn=32)
     assert not done.plain
     with export(tmp_path / "cut", tmp_path / "b", to=[backend], max_length=32) as bundle:
         [graph] = bundle.graphs
