@@ -94,10 +94,8 @@ def _pruned(inputs: Inputs, **options: Any) -> None:
 
 
 def _distilled(inputs: Inputs, **options: Any) -> None:
-    from edge_tx.calibration.distillation_plan import Training
-
     edge_tx.distill(
-        inputs.model, inputs.start, inputs.output, data=inputs.train, training=Training(**options),
+        inputs.model, inputs.start, inputs.output, data=inputs.train, training=edge_tx.Training(**options),
         work=inputs.work, progress=_told,
     )  # fmt: skip
 
