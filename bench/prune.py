@@ -95,9 +95,14 @@ def _pruned(inputs: Inputs, **options: Any) -> None:
 
 def _distilled(inputs: Inputs, **options: Any) -> None:
     edge_tx.distill(
-        inputs.model, inputs.start, inputs.output, data=inputs.train, training=edge_tx.Training(**options),
-        work=inputs.work, progress=_told,
-    )  # fmt: skip
+        inputs.model,
+        inputs.start,
+        inputs.output,
+        data=inputs.train,
+        training=edge_tx.Training(**options),
+        work=inputs.work,
+        progress=_told,
+    )
 
 
 def _thinned(inputs: Inputs, **options: Any) -> None:
