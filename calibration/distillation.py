@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["Distilled", "distill", "recover"]
 
 _RECORD = "distillation.json"
+_LEAST = 16
 _HELD_OUT = 0.05
 _MOST_HELD_OUT = 1000
-_LEAST = 16
+_FEW = 64
+"""Rows that are held out of a small data set, as long as they are no more than a quarter of it:
+the best of several measurements on eight rows is the luckiest, not the best."""
 
 
 class Progress(Protocol):
@@ -232,15 +235,20 @@ def _material(
     if dev is not None:
         held = list(read_examples(dev, task, labelled=chosen.labelled))
         return _Material(rows, held, chosen, options)
-    count = max(_LEAST // 2, min(_MOST_HELD_OUT, round(_HELD_OUT * len(rows))))
     rng = random.Random(training.seed)  # noqa: S311 - a sample, not a secret
-    held_out = set(rng.sample(range(len(rows)), count))
+    held_out = set(rng.sample(range(len(rows)), _held_out(len(rows))))
     return _Material(
         [row for place, row in enumerate(rows) if place not in held_out],
         [rows[place] for place in sorted(held_out)],
         chosen,
         options,
     )
+
+
+def _held_out(count: int) -> int:
+    """How many of so many rows are measured on and not trained on."""
+    share = max(round(_HELD_OUT * count), min(_FEW, count // 4))
+    return max(_LEAST // 2, min(_MOST_HELD_OUT, share))
 
 
 def _train(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,7 +22,7 @@ from edge_tx.exporters import source
 from edge_tx.exporters.traced import Traced
 from edge_tx.text import Tokenizer
 
-__all__ = ["Recipe", "check_pair", "make_student", "parse_student"]
+__all__ = ["Recipe", "check_pair", "harm", "make_student", "parse_student"]
 
 _PREFIX = "layers="
 _SEARCH = "search:"
@@ -101,8 +101,8 @@ def make_student(
         )
     keep: Sequence[int] = recipe.keep or _spread(count, recipe.count)
     if recipe.search:
-        harm = _harm(replace(teacher, module=module), teacher, examples, options)
-        keep = search_layers(network, recipe.count, harm, progress)
+        missed = harm(replace(teacher, module=module), teacher, examples, options)
+        keep = search_layers(network, recipe.count, missed, progress)
     drop_layers(network, keep)
     weights = sum(weight.numel() for weight in module.parameters())
     return replace(teacher, module=module, source=replace(teacher.source, parameters=weights))
@@ -113,10 +113,23 @@ def _spread(count: int, kept: int) -> list[int]:
     return [number * count // kept for number in range(kept)]
 
 
-def _harm(
-    student: Traced, teacher: Traced, examples: Sequence[Example], options: dict[str, object]
+def harm(
+    student: Traced,
+    teacher: Traced,
+    examples: Sequence[Example],
+    options: Mapping[str, object],
 ) -> Callable[[], float]:
-    """How far the student's outputs are from the teacher's on some inputs."""
+    """Measures how far the student's outputs are from the teacher's on some inputs.
+
+    Args:
+        student: A model; the measure sees it as it stands when it is called.
+        teacher: The model to be near to.
+        examples: Inputs; evenly spread ones of them are used.
+        options: Call options of the task.
+
+    Returns:
+        The mean squared error of all outputs.
+    """
     step = max(1, len(examples) // _SEARCHED)
     inputs = [value for example in examples[::step] for value in example.inputs]
     task = tasks.create(teacher.task, teacher.settings)

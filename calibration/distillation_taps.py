@@ -12,7 +12,7 @@ import torch
 
 from edge_tx.calibration.sparsity_layers import layers_of
 from edge_tx.errors import InvalidConfig
-from edge_tx.exporters.pruned import LAYOUTS, present
+from edge_tx.exporters.pruned_layouts import LAYOUTS, present
 
 __all__ = ["Taps"]
 

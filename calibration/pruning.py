@@ -1,7 +1,7 @@
 """Structured pruning: heads, FFN neurons and layers go, and the graph is dense and smaller.
 
-Nothing is trained. One pass over real inputs tells how much each head and neuron matters
-(:mod:`~edge_tx.calibration.pruning_statistics`), a search says which go within a budget
+Nothing is trained unless asked for. One pass over real inputs tells how much each head and neuron
+matters (:mod:`~edge_tx.calibration.pruning_statistics`), a search says which go within a budget
 (:mod:`~edge_tx.calibration.pruning_search`), and what is left is fitted to what the whole gave
 (:mod:`~edge_tx.calibration.pruning_tuning`).
 """
@@ -9,11 +9,13 @@ Nothing is trained. One pass over real inputs tells how much each head and neuro
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_tx.calibration.plan import Data
-from edge_tx.calibration.pruning_plan import Plan, exporting
+from edge_tx.calibration.pruning_plan import Plan, exporting, parse_layers
 from edge_tx.device import usable_threads
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def prune(
     target_latency: float | None = None,
     heads: int | None = None,
     ffn: int | None = None,
-    layers: tuple[int, ...] | int | None = None,
+    layers: tuple[int, ...] | int | str | None = None,
     plain: bool = False,
     method: str = "surgeon",
     backend: str = "onnx",
@@ -46,6 +48,7 @@ def prune(
     dev: Data | None = None,
     metric: str = "",
     max_drop: float | None = None,
+    recover: float | None = None,
     samples: int = 2048,
     seq: int = 128,
     seed: int = 0,
@@ -55,7 +58,7 @@ def prune(
     options: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Pruned:
-    """Makes a model smaller and faster without training it.
+    """Makes a model smaller and faster without training it, or with ``recover`` minutes of it.
 
     Args:
         model: A local folder, or the id of a hub repository.
@@ -68,7 +71,8 @@ def prune(
             measured here.
         heads: Heads that each layer keeps.
         ffn: Neurons that each layer keeps.
-        layers: Layers that stay: their numbers, or how many.
+        layers: Layers that stay: their numbers, or how many, evenly spread; ``"search:4"`` for
+            the four that are missed most.
         plain: All layers keep their heads and have one FFN width, so that transformers alone
             can load the model.
         method: ``"surgeon"`` or ``"fisher"``.
@@ -77,6 +81,9 @@ def prune(
         dev: Rows to measure on, with labels if the metric needs them; the data if not given.
         metric: Name of a metric; nothing is measured if empty.
         max_drop: Most that the metric may fall; a smaller cut is searched if it falls more.
+        recover: Minutes for which each cut is trained to answer as the whole model does, before
+            its metric is taken. A killed run that is started again goes on with that training:
+            its state is in a folder beside the output until the end.
         samples: Most inputs to look at.
         seq: Tokens of a text that operations are counted and layers are timed at.
         seed: The same data and seed give the same model.
@@ -96,13 +103,18 @@ def prune(
         MissingDependency: A package is not installed.
         BundleError: The folder cannot be written.
     """
+    from edge_tx.calibration.distillation_folder import new_folder, write_model
+    from edge_tx.exporters import source
+    from edge_tx.exporters.checkpoint import open_checkpoint
+
+    target = new_folder(output)
     plan = Plan(
-        data,
+        _kept(data),
         target_flops,
         target_latency,
         heads,
         ffn,
-        layers,
+        parse_layers(layers) if isinstance(layers, str) else layers,
         plain,
         method,
         exporting(backend) if target_latency is not None else None,
@@ -115,13 +127,10 @@ def prune(
         seed,
         threads or usable_threads(),
         dict(options or {}),
+        recover,
+        None if recover is None else target.with_name(f"{target.name}.recover"),
     )
-    from edge_tx.calibration.distillation_folder import new_folder, write_model
-    from edge_tx.exporters import source
-    from edge_tx.exporters.checkpoint import open_checkpoint
-
     say = progress or _say_nothing
-    target = new_folder(output)
     say("loading the model", 0, 0)
     traced = source.load(os.fspath(model), task=task, revision=revision)
     from edge_tx.calibration.pruning_job import Job
@@ -135,6 +144,8 @@ def prune(
     say("writing the folder", 0, 0)
     with without_bars():
         write_model(best.module.transformer, origin, target, {"pruning.json": record})
+    if plan.work is not None:
+        shutil.rmtree(plan.work, ignore_errors=True)
     return done
 
 
@@ -154,6 +165,11 @@ def load(folder: str | os.PathLike[str], **options: Any) -> Any:
     from edge_tx.exporters.pruned import load_model
 
     return load_model(Path(folder), **options)
+
+
+def _kept(data: Data) -> Data:
+    """Data that can be read more than once."""
+    return list(data) if isinstance(data, Iterator) else data
 
 
 def _say_nothing(_step: str, _done: int, _total: int, /) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from edge_tx.errors import UnsupportedModel
-from edge_tx.exporters import pruned
+from edge_tx.exporters import pruned, pruned_layouts
 from edge_tx.exporters.pruned import LayerShape
 
 __all__ = ["ATTENTION", "FFN", "Encoder", "Key"]
@@ -43,9 +43,9 @@ class Encoder:
 
     def __init__(self, network: torch.nn.Module) -> None:
         config: Any = network.config
-        self.layout = pruned.layout_of(config.model_type)
+        self.layout = pruned_layouts.layout_of(config.model_type)
         self.network = network
-        self.layers = pruned.encoder_layers(network, self.layout)
+        self.layers = pruned_layouts.encoder_layers(network, self.layout)
         if self.layout.between and hasattr(network.base_model, self.layout.between.split(".")[0]):
             parent, _, last = self.layout.between.rpartition(".")
             if getattr(network.base_model.get_submodule(parent), last, None) is not None:
@@ -101,7 +101,7 @@ class Encoder:
         else:
             names, parts = (layout.up,), layout.up_parts
         rows = torch.cat([part * count * size + columns for part in range(parts)])
-        for name in pruned.present(layer, names):
+        for name in pruned_layouts.present(layer, names):
             _set(layer, name, lambda old: _linear(old.weight[rows], _rows(old.bias, rows)))
         name = layout.output if key.kind == ATTENTION else layout.down
         _set(layer, name, lambda old: _linear(old.weight[:, columns], old.bias))

@@ -6,30 +6,29 @@ Imports torch: reach it from inside functions only.
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_tx import tasks
-from edge_tx.backends import Backend, SessionConfig, open_session
 from edge_tx.calibration.data import calibration_set
+from edge_tx.calibration.distillation import Distilled, recover
+from edge_tx.calibration.distillation_plan import Training
 from edge_tx.calibration.distillation_rows import in_length_order, tensors_of
 from edge_tx.calibration.distillation_session import ModuleSession, evaluation
+from edge_tx.calibration.distillation_student import harm
 from edge_tx.calibration.pruning_encoder import FFN, Encoder, Key
-from edge_tx.calibration.pruning_latency import LatencyTable, export_graph, latency_table
-from edge_tx.calibration.pruning_masks import Path as RemovalPath
-from edge_tx.calibration.pruning_masks import damped, ranked_path, removal_path
-from edge_tx.calibration.pruning_outcome import Attempt, LayerReport, Pruned, Size
-from edge_tx.calibration.pruning_plan import Plan
-from edge_tx.calibration.pruning_search import Choice, Option, allocate, even_ffn, flops
+from edge_tx.calibration.pruning_latency import LatencyTable, latency_table
+from edge_tx.calibration.pruning_masks import Path, damped, ranked_path, removal_path
+from edge_tx.calibration.pruning_outcome import Attempt, LayerReport, Pruned
+from edge_tx.calibration.pruning_plan import Plan, Searched
+from edge_tx.calibration.pruning_report import Cut, layer_flops, outcome
+from edge_tx.calibration.pruning_search import Choice, Option, allocate, even_ffn
 from edge_tx.calibration.pruning_statistics import Batch, measure, with_bias
 from edge_tx.calibration.pruning_tuning import rebuild
-from edge_tx.calibration.speed import Pace, compare
+from edge_tx.calibration.sparsity_layers import search_layers
 from edge_tx.errors import AccuracyGateFailed, InvalidConfig
 from edge_tx.evaluation import Evaluation
 from edge_tx.examples import Example, read_examples
@@ -40,7 +39,7 @@ from edge_tx.text import Row, Tokenizer
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Cut", "Job"]
+__all__ = ["Job"]
 
 _BATCH = 64
 _BATCH_TOKENS = 2048
@@ -56,25 +55,6 @@ _MEASURED = 256
 _TRIALS = 4
 _WORTH = 0.97
 """A cut that leaves more than this is not worth making."""
-
-
-@dataclass
-class Cut:
-    """A pruned model.
-
-    Attributes:
-        module: The model, ready to be exported.
-        removed: By sublayer, how many groups of units went.
-        kept: By the layer's number in the model as it was.
-        target: Share that was asked for.
-        score: The metric; None if there is none.
-    """
-
-    module: torch.nn.Module
-    removed: Choice
-    kept: dict[int, LayerReport]
-    target: float | None = None
-    score: float | None = None
 
 
 class Job:
@@ -97,9 +77,9 @@ class Job:
         self.traced = traced
         self.say = say
         self.teacher = Encoder(traced.module.transformer)
-        self._stay = plan.chosen_layers(len(self.teacher.layers))
-        self._check_sizes()
         self._rows = self._drawn()
+        self._stay = self._layers()
+        self._check_sizes()
         self._gate = self._evaluation()
         self._score = self._gate.reference_score() if self._gate else None
         self._attempts: list[Attempt] = []
@@ -110,6 +90,7 @@ class Job:
 
         Raises:
             InvalidConfig: The target is out of reach.
+            InvalidInput: There are too few rows to recover on.
             AccuracyGateFailed: No cut worth making holds.
         """
         plan = self.plan
@@ -125,6 +106,20 @@ class Job:
         return self._holding(self._attempt(plan.target))
 
     # ------------------------------------------------------------------------------ the data
+
+    def _layers(self) -> tuple[int, ...]:
+        """Numbers of the layers that stay."""
+        layers = self.plan.layers
+        if not isinstance(layers, Searched):
+            return self.plan.chosen_layers(len(self.teacher.layers))
+        trial = replace(self.traced, module=copy.deepcopy(self.traced.module))
+        examples = [Example((value,), None, "the data") for value in self._sample]
+        return search_layers(
+            trial.module.transformer,
+            layers.count,
+            harm(trial, self.traced, examples, self.plan.options),
+            lambda done, total: self.say("looking for layers", done, total),
+        )
 
     def _drawn(self) -> Sequence[Row]:
         plan, traced = self.plan, self.traced
@@ -182,7 +177,7 @@ class Job:
         if plan.ffn is not None and plan.ffn > most:
             raise InvalidConfig(f"layers have {most} neurons: {plan.ffn} cannot stay")
 
-    def _path(self, key: Key) -> RemovalPath:
+    def _path(self, key: Key) -> Path:
         known = self._statistics[key]
         if self.plan.method == "fisher":
             return ranked_path(known.fisher, self._step(key))
@@ -204,12 +199,7 @@ class Job:
     def _cost(self, key: Key, units: int) -> float:
         if self._table is not None:
             return self._table.cost(key.kind, units)
-        return self._flops(self.teacher, key, units)
-
-    def _flops(self, encoder: Encoder, key: Key, units: int) -> float:
-        size = self.teacher.head_size(key)
-        parts = encoder.layout.up_parts
-        return flops(encoder.width, size, key.kind, units, parts, self.plan.seq)
+        return layer_flops(self.teacher, key, units, self.plan.seq)
 
     def _choice(self, target: float | None) -> Choice:
         if target is None:
@@ -252,12 +242,31 @@ class Job:
         if gone:
             student.keep_layers(self._stay)
         student.record()
-        cut = Cut(module, choice, report, target)
+        cut = Cut(module, report, target)
+        if self.plan.recover is not None:
+            cut.recovered = self._recover(cut, self.plan.recover)
         if self._gate is not None:
             self.say("measuring the pruned model", 0, 0)
             cut.score = self._gate.score(ModuleSession(self.traced, module))
             self._attempts.append(Attempt(1.0 if target is None else target, cut.score))
         return cut
+
+    def _recover(self, cut: Cut, minutes: float) -> Distilled:
+        """Trains what is left to answer as the whole did."""
+        plan = self.plan
+        work = None
+        if plan.work is not None:
+            work = plan.work / ("sizes" if cut.target is None else f"{cut.target:.4f}")
+        return recover(
+            replace(self.traced, module=cut.module),
+            self.traced,
+            plan.data,
+            minutes=minutes,
+            training=Training(seed=plan.seed),
+            work=work,
+            options=plan.options,
+            progress=self.say,
+        )
 
     def _survivors(
         self, key: Key, gone: int, moments: torch.Tensor, weights: torch.Tensor
@@ -318,51 +327,10 @@ class Job:
             f"({tried}): give more data, allow a larger drop, or distil the model afterwards"
         )
 
-    # ---------------------------------------------------------------------------- the report
-
     def outcome(self, cut: Cut, output: str) -> Pruned:
         """Sizes, and times on this device, of the model before and after."""
-        student = Encoder(cut.module.transformer)
-        record: Any = student.network.config
-        from edge_tx.exporters.pruned import KEY
-
-        return Pruned(
-            output=output,
-            method=self.plan.method,
-            layers=cut.kept,
-            removed_layers=tuple(n for n in range(len(self.teacher.layers)) if n not in self._stay),
-            before=self._size(self.teacher, self.traced.module),
-            after=self._size(student, cut.module),
-            plain=not hasattr(record, KEY),
-            target=cut.target,
-            asked=self.plan.target,
-            metric=self.plan.metric,
-            score_before=self._score,
-            score_after=cut.score,
-            attempts=tuple(self._attempts),
-            paces={row.name: self._paces(row, cut) for row in self.plan.measure},
+        gone = tuple(n for n in range(len(self.teacher.layers)) if n not in self._stay)
+        done = outcome(self.plan, self.traced, self._rows, cut, output, self.say)
+        return replace(
+            done, removed_layers=gone, score_before=self._score, attempts=tuple(self._attempts)
         )
-
-    def _size(self, encoder: Encoder, module: torch.nn.Module) -> Size:
-        weights = sum(weight.numel() for weight in module.parameters())
-        own = sum(weight.numel() for weight in encoder.layers.parameters())
-        keys = encoder.sublayers()
-        each = sum(self._flops(encoder, key, encoder.units(key)) for key in keys)
-        return Size(weights, own, each * self.plan.seq, 4 * weights)
-
-    def _paces(self, backend: Backend, cut: Cut) -> tuple[Pace, ...]:
-        self.say(f"timing both models on {backend.title}", 0, 0)
-        config = SessionConfig(threads=self.plan.threads)
-        policy = self.traced.policy
-        with tempfile.TemporaryDirectory() as work:
-            entries = []
-            for number, module in enumerate((self.traced.module, cut.module)):
-                folder = Path(work) / str(number)
-                folder.mkdir()
-                model = replace(self.traced, module=module)
-                entries.append(export_graph(model, backend, folder).entry)
-            with (
-                closing(open_session(backend.name, entries[0], config)) as before,
-                closing(open_session(backend.name, entries[1], config)) as after,
-            ):
-                return compare(before, after, self._rows, policy.inputs, policy.max_length)

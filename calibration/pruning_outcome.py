@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_tx.calibration.speed import Pace
 
-__all__ = ["Attempt", "LayerReport", "Pruned", "Size"]
+__all__ = ["Attempt", "LayerReport", "Pruned", "Recovery", "Size"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a distillation from the whole model brought, on rows that were not trained on.
+
+    Attributes:
+        metric: That was measured.
+        before: Right after the cut.
+        after: At the end, or at the best measurement before it.
+        steps: Steps of the optimizer.
+        seconds: Spent on training, measurements and all.
+    """
+
+    metric: str
+    before: float
+    after: float
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """What came of it.
 
@@ -76,6 +95,7 @@ class Pruned:
         score_before: The metric of the model as it was.
         score_after: Of the pruned one.
         attempts: Cuts that were tried, in order.
+        recovery: What a distillation brought; None if there was none.
         paces: By backend: both models' times of a call on one row; ``fp32_ns`` is the model as
             it was.
     """
@@ -93,6 +113,7 @@ class Pruned:
     score_before: float | None = None
     score_after: float | None = None
     attempts: tuple[Attempt, ...] = ()
+    recovery: Recovery | None = None
     paces: Mapping[str, Sequence[Pace]] = field(default_factory=dict)
 
     @property
@@ -110,6 +131,7 @@ class Pruned:
             "after": asdict(self.after),
             "flops_ratio": self.flops_ratio,
             "attempts": [asdict(one) for one in self.attempts],
+            "recovery": None if self.recovery is None else asdict(self.recovery),
             "latency": {
                 name: [
                     {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from edge_tx import backends
@@ -11,7 +13,7 @@ from edge_tx.backends import Backend
 from edge_tx.calibration.plan import Data
 from edge_tx.errors import InvalidConfig, MissingDependency, UnknownName
 
-__all__ = ["METHODS", "Plan"]
+__all__ = ["METHODS", "Plan", "Searched", "exporting", "parse_layers"]
 
 METHODS: Mapping[str, str] = {
     "surgeon": "units go one by one, at the cost they have once the others make up for them",
@@ -19,6 +21,36 @@ METHODS: Mapping[str, str] = {
 }
 
 _LEAST = 0.02
+_SEARCH = "search:"
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """So many layers, of which those stay that are missed most.
+
+    Attributes:
+        count: How many stay.
+    """
+
+    count: int
+
+
+def parse_layers(text: str) -> tuple[int, ...] | int | Searched:
+    """Reads ``"4"``, ``"0,1,3,5"`` or ``"search:4"``.
+
+    Raises:
+        InvalidConfig: It is none of them.
+    """
+    numbers = text.removeprefix(_SEARCH).split(",")
+    searched = text.startswith(_SEARCH)
+    if not all(part.strip().isdecimal() for part in numbers) or (searched and numbers[1:]):
+        raise InvalidConfig(
+            f"layers is a count (4), numbers with commas (0,1,3,5) or search:4, not '{text}'"
+        )
+    values = tuple(map(int, numbers))
+    if searched:
+        return Searched(values[0])
+    return values if len(values) > 1 else values[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +63,7 @@ class Plan:
         target_latency: Share of the whole model's time that may be left, on this device.
         heads: Heads that each layer keeps.
         ffn: Neurons that each layer keeps.
-        layers: Layers that stay: their numbers, or how many, evenly spread.
+        layers: Layers that stay: their numbers, or how many, evenly spread or searched.
         plain: Whether every layer keeps its heads and all FFNs get one width, so that any
             program that reads transformers' configs can load the model.
         method: Name of a method of :data:`METHODS`.
@@ -45,6 +77,9 @@ class Plan:
         seed: Of the sample.
         threads: CPU threads to measure with.
         options: Call options of the task.
+        recover: Minutes of distillation from the whole model that follow each cut; None for
+            none.
+        work: Keeps the state of that distillation.
 
     Raises:
         UnknownName: There is no such method.
@@ -56,7 +91,7 @@ class Plan:
     target_latency: float | None = None
     heads: int | None = None
     ffn: int | None = None
-    layers: tuple[int, ...] | int | None = None
+    layers: tuple[int, ...] | int | Searched | None = None
     plain: bool = False
     method: str = "surgeon"
     backend: Backend | None = None
@@ -69,6 +104,8 @@ class Plan:
     seed: int = 0
     threads: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    recover: float | None = None
+    work: Path | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -80,6 +117,8 @@ class Plan:
             raise InvalidConfig(f"max_drop must be 0 to 2 (0.01 is a point), not {self.max_drop}")
         if self.samples < 8 or self.seq < 2:
             raise InvalidConfig("samples must be 8 or more, and seq 2 or more")
+        if self.recover is not None and not 0 < self.recover < math.inf:
+            raise InvalidConfig(f"recover is minutes, above 0, not {self.recover}")
 
     def _check_amounts(self) -> None:
         targets = [t for t in (self.target_flops, self.target_latency) if t is not None]
@@ -115,7 +154,7 @@ class Plan:
         Raises:
             InvalidConfig: There are no such layers.
         """
-        if self.layers is None:
+        if self.layers is None or isinstance(self.layers, Searched):
             return tuple(range(count))
         if isinstance(self.layers, int):
             if not 1 <= self.layers <= count:

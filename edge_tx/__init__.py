@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from edge_tx.bench.tuning import tune
     from edge_tx.bundle import Bundle
     from edge_tx.calibration.distillation import distill
+    from edge_tx.calibration.distillation_plan import Training
     from edge_tx.calibration.flow import quantize
     from edge_tx.calibration.pruning import prune
     from edge_tx.calibration.sparsity import sparsify
@@ -32,6 +33,7 @@ _HOMES = {
     "EdgeTxError": "edge_tx.errors",
     "Model": "edge_tx.runtimes.model",
     "Report": "edge_tx.report",
+    "Training": "edge_tx.calibration.distillation_plan",
     "TruncationWarning": "edge_tx.errors",
     "batch": "edge_tx.runtimes.batch",
     "distill": "edge_tx.calibration.distillation",
@@ -52,6 +54,7 @@ __all__ = [
     "EdgeTxError",
     "Model",
     "Report",
+    "Training",
     "TruncationWarning",
     "__version__",
     "batch",

@@ -117,6 +117,9 @@ class BuilderConfig(Protocol):
     def clear_flag(self, flag: Any) -> None:
         """Turns a flag off."""
 
+    def set_flag(self, flag: Any) -> None:
+        """Turns a flag on."""
+
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
         """Limits a pool, in bytes."""
 
@@ -248,7 +251,7 @@ class Api(Protocol):
 
     __version__: str
     NetworkDefinitionCreationFlag: Any  # STRONGLY_TYPED
-    BuilderFlag: Any  # TF32
+    BuilderFlag: Any  # TF32, SPARSE_WEIGHTS
     MemoryPoolType: Any  # WORKSPACE
     TensorIOMode: Any  # INPUT, OUTPUT
     ComputeCapability: Any  # SM75...: TensorRT-RTX only

@@ -187,6 +187,8 @@ def _config(api: Api, builder: Builder, network: Network, request: Request) -> B
     settings = request.settings
     # On by default, it rounds the factors of fp32 products to 11 bits: the graph says fp32.
     config.clear_flag(api.BuilderFlag.TF32)
+    # Off by default; looks at weights only, and changes nothing where they have no 2:4 pattern.
+    config.set_flag(api.BuilderFlag.SPARSE_WEIGHTS)
     if settings.workspace_bytes:
         config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, settings.workspace_bytes)
     if settings.optimization_level >= 0:

@@ -17,13 +17,12 @@ from edge_tx.cli.options import (
 )
 from edge_tx.cli.screen import Screen, facts, grid, human_bytes, output_options
 from edge_tx.cli.suggesting import backend_names
-from edge_tx.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from edge_tx.calibration.pruning_outcome import LayerReport, Pruned
+    from edge_tx.calibration.pruning_outcome import LayerReport, Pruned, Recovery
 
 _BAR = 20
 
@@ -45,7 +44,10 @@ _BAR = 20
 )
 @click.option("--heads", type=click.IntRange(1), help="Heads that each layer keeps.")
 @click.option("--ffn", type=click.IntRange(1), help="FFN neurons that each layer keeps.")
-@click.option("--layers", help="How many layers stay, or which: 4, or 0,1,3,5.")
+@click.option(
+    "--layers",
+    help="How many layers stay, or which: 4, 0,1,3,5, or search:4 for those missed most.",
+)
 @click.option(
     "--plain",
     is_flag=True,
@@ -81,6 +83,12 @@ _BAR = 20
     help="Most that the metric may fall (0.01 is a point): a smaller cut is searched if it does.",
 )
 @click.option(
+    "--recover",
+    type=float,
+    metavar="MINUTES",
+    help="Train each cut for so long to answer as the whole model does (see edge-tx distill).",
+)
+@click.option(
     "--samples", type=click.IntRange(8), default=2048, show_default=True, help="Inputs to look at."
 )
 @click.option(
@@ -112,6 +120,7 @@ def command(
     dev: str | None,
     metric: str,
     max_drop: float | None,
+    recover: float | None,
     samples: int,
     seq: int,
     seed: int,
@@ -121,7 +130,7 @@ def command(
     pairs: tuple[str, ...],
     screen: Screen,
 ) -> None:
-    """Make a checkpoint smaller and faster without training it.
+    """Make a checkpoint smaller and faster, without training it unless asked to.
 
     Attention heads and FFN neurons that matter least to the model's own answers go, and those
     that stay are fitted to make up for them. Writes a folder that edge-tx export reads like any
@@ -138,7 +147,7 @@ def command(
             target_latency=target_latency,
             heads=heads,
             ffn=ffn,
-            layers=_layers(layers),
+            layers=layers,
             plain=plain,
             method=method,
             backend=backend,
@@ -146,6 +155,7 @@ def command(
             dev=dev,
             metric=metric,
             max_drop=max_drop,
+            recover=recover,
             samples=samples,
             seq=seq,
             seed=seed,
@@ -156,16 +166,6 @@ def command(
             progress=progress,
         )
     screen.result(done.to_dict(), *rendered(done))
-
-
-def _layers(text: str | None) -> tuple[int, ...] | int | None:
-    if text is None:
-        return None
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError as exc:
-        raise InvalidConfig(f"--layers is a count or numbers with commas, not '{text}'") from exc
-    return numbers if "," in text else numbers[0]
 
 
 def _names(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -186,7 +186,17 @@ def _facts(done: Pruned) -> dict[str, object]:
         "written": done.output,
         "left": f"{done.flops_ratio:.0%} of the layers' operations{asked}",
         "layers removed": removed,
+        "recovered": _recovered(done.recovery),
     }
+
+
+def _recovered(found: Recovery | None) -> str:
+    if found is None:
+        return ""
+    return (
+        f"{found.metric} with the whole model from {found.before:.4f} to {found.after:.4f}, in "
+        f"{found.steps} steps and {found.seconds / 60:.1f} minutes"
+    )
 
 
 def _table(done: Pruned) -> RenderableType:

@@ -63,7 +63,7 @@ def test_times_of_both_models(tiny_model: Any, edge_tx: Run, data: Path, tmp_pat
     [
         ((), 2, "nothing to remove"),
         (("--target-flops", "0.01"), 2, "share that is left"),
-        (("--layers", "one"), 2, "a count or numbers"),
+        (("--layers", "one"), 2, "is a count (4), numbers"),
         (("--target-flops", "0.5", "--max-drop", "0"), 7, "falls from 1.0000"),
         (("--target-flops", "0.5", "--metric", "spearman"), 11, "no label"),
         (("--target-flops", "0.5", "--measure", "tensorfow"), 2, "unknown backend"),

@@ -85,7 +85,7 @@ def test_sentence_models_keep_their_modules(tiny_sentence_model: Model, tmp_path
 def test_labels_can_be_learned_from(tiny_model: Model, tmp_path: Path) -> None:
     model = tiny_model("bert", "text-classification", num_hidden_layers=3)
     rows = [{"text": text, "label": "positive" if "cat" in text else 0} for text in TEXTS]
-    training = replace(SHORT, losses={"labels": 1.0}, epochs=6, rate=5e-3)
+    training = replace(SHORT, losses={"labels": 1.0}, epochs=12)
     done = distill(
         model,
         "layers=2",

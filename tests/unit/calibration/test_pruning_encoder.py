@@ -6,6 +6,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 
 from edge_tx.errors import UnsupportedModel
@@ -68,6 +70,34 @@ def test_removing_is_masking(tiny_model: Any, tmp_path: Path, family: str) -> No
         (tmp_path / path.name).write_bytes(path.read_bytes())
     loaded = source.load(tmp_path)
     torch.testing.assert_close(loaded.module(*feeds)[0], expected, atol=2e-6, rtol=1e-5)
+
+
+UNITS = {"attention": 4, "ffn": 48}
+
+
+@pytest.fixture(scope="module", params=["bert", "modernbert"])
+def whole(request: pytest.FixtureRequest, tiny_model: Any) -> Any:
+    return encoder_of(tiny_model(request.param, "text-classification"))[0]
+
+
+@hypothesis.given(st.data())
+@hypothesis.settings(max_examples=20, deadline=None)
+def test_whatever_is_removed_is_as_if_masked(whole: Any, data: st.DataObject) -> None:
+    """Any heads and neurons of any sublayer; the ones with nothing removed are equal to the bit."""
+    from edge_tx.calibration.pruning_encoder import Encoder
+
+    masked, cut = copy.deepcopy(whole.module), copy.deepcopy(whole.module)
+    student = Encoder(cut.transformer)
+    nothing = True
+    for key in student.sublayers():
+        most = UNITS[key.kind]
+        units = data.draw(st.sets(st.integers(0, most - 1), min_size=1) | st.just(range(most)))
+        nothing = nothing and len(units) == most
+        _mask(Encoder(masked.transformer), key, sorted(units))
+        student.keep(key, sorted(units))
+    feeds = batch(whole)
+    exact = {"atol": 0.0, "rtol": 0.0} if nothing else {"atol": 2e-6, "rtol": 1e-5}
+    torch.testing.assert_close(cut(*feeds)[0], masked(*feeds)[0], **exact)
 
 
 def _mask(encoder: Any, key: Any, units: list[int]) -> None:

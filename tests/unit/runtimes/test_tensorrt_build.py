@@ -43,7 +43,7 @@ FACADE = {
 }
 ENUMS = {
     "NetworkDefinitionCreationFlag": ("STRONGLY_TYPED",),
-    "BuilderFlag": ("TF32",),
+    "BuilderFlag": ("TF32", "SPARSE_WEIGHTS"),
     "MemoryPoolType": ("WORKSPACE",),
     "TensorIOMode": ("INPUT", "OUTPUT"),
     "DataType": ("BOOL", "INT8", "UINT8", "INT32", "INT64", "HALF", "FLOAT"),
