@@ -16,6 +16,7 @@ from edge_tx.runtimes.scheduling import TOKEN_BUDGET, by_item
 
 if TYPE_CHECKING:
     from edge_tx.runtimes.engine import Engine, Pending
+    from edge_tx.runtimes.phases import TimedEngine
     from edge_tx.tasks import Result, Task
     from edge_tx.text import Row, Tokenizer
 
@@ -96,7 +97,9 @@ class Conveyor:
         options: The task's options.
     """
 
-    def __init__(self, task: Task, tokenizer: Tokenizer, engine: Engine, options: Any) -> None:
+    def __init__(
+        self, task: Task, tokenizer: Tokenizer, engine: Engine | TimedEngine, options: Any
+    ) -> None:
         self.options = options
         self._task = task
         self._tokenizer = tokenizer

@@ -21,6 +21,7 @@ from typing import Any
 from edge_tx import backends, tasks
 from edge_tx.backends import SessionConfig
 from edge_tx.bench import runner, tuning
+from edge_tx.bench.sweep import Axes
 from edge_tx.bundle import Bundle
 from edge_tx.errors import AccuracyGateFailed, BundleError, EdgeTxError, InvalidInput
 from edge_tx.evaluation import Evaluation
@@ -235,7 +236,8 @@ class LocalWorkshop:
 
     def _cell(self, bundle: Bundle, graph: Graph) -> Any:
         plan = self._plan
-        timing = runner.Plan(threads=plan.threads, seconds=plan.seconds)
+        threads = (plan.threads,) if plan.threads else ()
+        timing = runner.Plan(axes=Axes(threads=threads), seconds=plan.seconds)
         texts = self._material.spread(_MEASURED)
         return replace(tuning.cell_for(bundle, timing, texts, dict(plan.options)), graph=graph.name)
 
