@@ -140,18 +140,30 @@ def jobs_of(opened: Opened, plan: Plan, usable_threads: int) -> Iterator[Job]:
                         model=opened.model.name)  # fmt: skip
         yield Job(replace(row, status="failed", failure="error", note=str(opened.error)))
         return
-    material = Material(opened.bundle, *_inputs(opened.bundle, plan))
+    kinds = list(_kinds(opened, opened.bundle, plan))
+    material = Material(opened.bundle, (), {})
+    if any(row.status == "ok" for row, _base in kinds):  # else nothing is measured with it
+        material = Material(opened.bundle, *_inputs(opened.bundle, plan))
     lengths = {seq: _of_length(material, seq) for seq in {point.seq for point in points}}
-    for row, make in _kinds(opened, opened.bundle, plan):
+    for row, base in kinds:
         for point in points:
             placed = replace(row, threads=point.threads, batch=point.batch, seq=point.seq)
-            inputs = lengths[point.seq]
-            if row.status != "ok":
-                yield Job(placed)
-            elif isinstance(inputs, EdgeTxError):
-                yield Job(replace(placed, status="skipped", note=str(inputs)))
-            else:
-                yield Job(placed, _at(make, point, inputs, material.options, plan))
+            yield _job(placed, base, point, lengths[point.seq], material.options, plan)
+
+
+def _job(
+    row: ReportRow,
+    base: Cell,
+    point: Point,
+    inputs: tuple[Any, ...] | EdgeTxError,
+    options: Mapping[str, Any],
+    plan: Plan,
+) -> Job:
+    if row.status != "ok":
+        return Job(row)
+    if isinstance(inputs, EdgeTxError):
+        return Job(replace(row, status="skipped", note=str(inputs)))
+    return Job(row, _at(base, point, inputs, options, plan))
 
 
 def _inputs(bundle: Bundle, plan: Plan) -> tuple[tuple[Any, ...], dict[str, Any]]:

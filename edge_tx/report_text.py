@@ -106,9 +106,9 @@ def scores(report: Report) -> tuple[Column, ...]:
 
 
 def note_of(row: ReportRow) -> str:
-    """A row's note, with its status before it if something is wrong."""
+    """A row's note, with what kind of failure it is before it; why one was skipped says itself."""
     kind = f" ({row.failure})" if row.failure not in ("", "error") else ""
-    status = "" if row.status == "ok" else row.status + kind
+    status = f"failed{kind}" if row.status == "failed" else ""
     return ": ".join(filter(None, (status, row.note)))
 
 
