@@ -76,7 +76,7 @@ class Cell:
         list_inputs: Inputs of the long list that throughput is measured on; 0 for none.
         also: More inputs that are timed alone, each as long as the first.
         phases: Whether to tell where the time goes.
-        pin: Whether to bind the process to as many hardware threads as ``threads``.
+        cpus: Numbers of the hardware threads to bind the process to; empty not to.
         max_memory_bytes: Private memory that the process may have; 0 for no limit.
         reference: Name of what is measured in the graph's place, see
             :mod:`edge_tx.bench.reference`; empty for the graph.
@@ -100,7 +100,7 @@ class Cell:
     list_inputs: int = 0
     also: tuple[Any, ...] = ()
     phases: bool = False
-    pin: bool = False
+    cpus: tuple[int, ...] = ()
     max_memory_bytes: int = 0
     reference: str = ""
     checkpoint: str = ""
@@ -115,7 +115,7 @@ def measure(cell: Cell) -> Measured:
     Raises:
         EdgeTxError: The graph cannot be loaded or run.
     """
-    cpus = _pin(cell.threads) if cell.pin else None
+    cpus = _bind(cell.cpus)
     start = perf_counter_ns()
     model = _open(cell)
     load_ns = perf_counter_ns() - start
@@ -178,13 +178,11 @@ def _open(cell: Cell) -> Model:
     )
 
 
-def _pin(threads: int) -> int | None:
-    """Binds this process, before it starts a thread, to its budget of hardware threads."""
-    if not hasattr(os, "sched_setaffinity"):
+def _bind(cpus: Sequence[int]) -> int | None:
+    """Binds this process, before it starts a thread; returns how many it is then bound to."""
+    if not cpus or not hasattr(os, "sched_setaffinity"):
         return None
-    allowed = sorted(os.sched_getaffinity(0))
-    if threads < len(allowed):
-        os.sched_setaffinity(0, allowed[:threads])
+    os.sched_setaffinity(0, cpus)
     return len(os.sched_getaffinity(0))
 
 
@@ -272,16 +270,11 @@ def _answer(raw: dict[str, Any]) -> dict[str, Any]:
     _limit(cell.max_memory_bytes)
     try:
         return asdict(measure(cell))
-    except MemoryError as exc:
-        return _failure(str(exc) or "no more memory", cell, "out-of-memory")
-    except EdgeTxError as exc:
-        return _failure(str(exc), cell)
+    except (MemoryError, EdgeTxError) as exc:
+        from edge_tx.bench.failures import answer_of, failed, ran_out_of_memory
 
-
-def _failure(message: str, cell: Cell, kind: str = "") -> dict[str, Any]:
-    from edge_tx.bench.failures import answer_of, failed
-
-    return answer_of(failed(message, cell.max_memory_bytes, kind))
+        kind = "out-of-memory" if ran_out_of_memory(exc) else ""
+        return answer_of(failed(str(exc) or "no more memory", cell.max_memory_bytes, kind))
 
 
 def _cell(raw: dict[str, Any]) -> Cell:

@@ -16,6 +16,7 @@ from edge_tx.bench.plan import Plan, Subject
 from edge_tx.bench.reference import find_reference
 from edge_tx.bench.sweep import Point
 from edge_tx.bundle import Bundle
+from edge_tx.device import hardware_threads
 from edge_tx.errors import EdgeTxError, InvalidConfig
 from edge_tx.examples import read_examples
 from edge_tx.manifest import Graph
@@ -139,18 +140,30 @@ def jobs_of(opened: Opened, plan: Plan, usable_threads: int) -> Iterator[Job]:
                         model=opened.model.name)  # fmt: skip
         yield Job(replace(row, status="failed", failure="error", note=str(opened.error)))
         return
-    material = Material(opened.bundle, *_inputs(opened.bundle, plan))
+    kinds = list(_kinds(opened, opened.bundle, plan))
+    material = Material(opened.bundle, (), {})
+    if any(row.status == "ok" for row, _base in kinds):  # else nothing is measured with it
+        material = Material(opened.bundle, *_inputs(opened.bundle, plan))
     lengths = {seq: _of_length(material, seq) for seq in {point.seq for point in points}}
-    for row, make in _kinds(opened, opened.bundle, plan):
+    for row, base in kinds:
         for point in points:
             placed = replace(row, threads=point.threads, batch=point.batch, seq=point.seq)
-            inputs = lengths[point.seq]
-            if row.status != "ok":
-                yield Job(placed)
-            elif isinstance(inputs, EdgeTxError):
-                yield Job(replace(placed, status="skipped", note=str(inputs)))
-            else:
-                yield Job(placed, _at(make, point, inputs, material.options, plan))
+            yield _job(placed, base, point, lengths[point.seq], material.options, plan)
+
+
+def _job(
+    row: ReportRow,
+    base: Cell,
+    point: Point,
+    inputs: tuple[Any, ...] | EdgeTxError,
+    options: Mapping[str, Any],
+    plan: Plan,
+) -> Job:
+    if row.status != "ok":
+        return Job(row)
+    if isinstance(inputs, EdgeTxError):
+        return Job(replace(row, status="skipped", note=str(inputs)))
+    return Job(row, _at(base, point, inputs, options, plan))
 
 
 def _inputs(bundle: Bundle, plan: Plan) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -240,7 +253,6 @@ def _base(bundle: Bundle, graph: Graph, plan: Plan) -> Cell:
         min_calls=plan.min_calls,
         min_ns=int(plan.seconds * 1e9),
         phases=True,
-        pin=True,
         max_memory_bytes=plan.max_memory_bytes,
         scoring=Scoring(plan.data, plan.metrics) if plan.metrics else None,
         trials=tuple(
@@ -260,6 +272,7 @@ def _at(
     return replace(
         base,
         threads=point.threads,
+        cpus=hardware_threads(point.threads),
         batch=point.batch,
         inputs=inputs,
         options=options,

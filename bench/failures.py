@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Failed", "answer_of", "failed"]
+__all__ = ["Failed", "answer_of", "failed", "ran_out_of_memory"]
 
 _NO_MEMORY = re.compile(
     r"bad[ _]alloc|MemoryError|out of memory|cannot allocate|can't allocate"
-    r"|failed to allocate|unable to allocate|memory allocation of",
+    r"|failed to allocate|unable to allocate|memory allocation",
     re.IGNORECASE,
 )
 _SHOWN = 300
@@ -40,9 +40,20 @@ def failed(message: str, max_memory_bytes: int, kind: str = "") -> Failed:
     line = " ".join(message.split())[:_SHOWN]
     if not kind:
         kind = "out-of-memory" if _NO_MEMORY.search(line) else "error"
-    if kind == "out-of-memory" and max_memory_bytes:
-        line = f"needs more than {max_memory_bytes / 1e6:,.0f} MB of private memory: {line}"
+    if max_memory_bytes:
+        limit = f"{max_memory_bytes / 1e6:,.0f} MB of private memory"
+        # Not every library tells a failed allocation from other failures.
+        known = kind == "out-of-memory"
+        line = f"needs more than {limit}: {line}" if known else f"{line} (limited to {limit})"
     return Failed(line, kind)
+
+
+def ran_out_of_memory(exc: BaseException) -> bool:
+    """Whether an error, or one that it was raised from, is Python's own of memory."""
+    cause: BaseException | None = exc
+    while cause is not None and not isinstance(cause, MemoryError):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def answer_of(failure: Failed) -> dict[str, Any]:

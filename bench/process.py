@@ -77,9 +77,11 @@ def _last_words(
     if oom_killed and done.returncode == -SIGKILL:
         return Failed("the kernel killed it: its control group ran out of memory", "out-of-memory")
     if done.returncode < 0:
-        return Failed(f"the process was killed by {_signal(-done.returncode)}", "killed")
+        words = f"the process was killed by {_signal(-done.returncode)}"
+        return failed(words, max_memory_bytes, "killed")
     last = lines[-1] if lines else "no message"
-    return failed(f"the process ended with exit code {done.returncode}: {last}", 0)
+    words = f"the process ended with exit code {done.returncode}: {last}"
+    return failed(words, max_memory_bytes)
 
 
 def _signal(number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,10 @@ from edge_tx.device import DeviceInfo
 from edge_tx.report import Report, ReportContext, ReportRow, Surroundings
 from edge_tx.strict_json import encode
 
-__all__ = ["Measure", "Plan", "Progress", "Subject", "run"]
+__all__ = ["INTERRUPTED", "Measure", "Plan", "Progress", "Subject", "run"]
+
+INTERRUPTED = "interrupted before it was measured"
+"""Note of a row whose turn never came."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,7 +56,8 @@ def run(
 ) -> Report:
     """Measures bundles on this device.
 
-    A cell that cannot run is a row that says why; the others go on.
+    A cell that cannot run is a row that says why; the others go on. If the user interrupts, the
+    report holds what was measured until then.
 
     Args:
         subjects: One or several bundles, each a folder or an ``.etx`` file.
@@ -100,7 +105,18 @@ def _measured(
     """The rows of all jobs in the jobs' order, measured in a shuffled one."""
     turns = _turns([job for job in jobs if job.cell is not None], plan)
     found: dict[int, ReportRow] = {}
-    alone = len({job.row.model for job in jobs}) == 1
+    with contextlib.suppress(KeyboardInterrupt):  # what was measured until then is not lost
+        _take_turns(turns, found, progress, measure)
+    return [found.get(id(job), _missed(job)) for job in jobs]
+
+
+def _take_turns(
+    turns: Sequence[_Turn],
+    found: dict[int, ReportRow],
+    progress: Progress | None,
+    measure: Measure,
+) -> None:
+    alone = len({turn.job.row.model for turn in turns}) == 1
     for done, turn in enumerate(turns):
         if progress is not None:
             progress(turn.job.row.place if alone else turn.job.row.label, done, len(turns))
@@ -109,7 +125,13 @@ def _measured(
             found[id(turn.job)] = _joined(row, _once(turn.job, measure))
     if progress is not None:
         progress("", len(turns), len(turns))
-    return [found.get(id(job), job.row) for job in jobs]
+
+
+def _missed(job: Job) -> ReportRow:
+    """The row of a job that has had no turn: it has no cell, or the sweep was interrupted."""
+    if job.cell is None:
+        return job.row
+    return replace(job.row, status="skipped", note=INTERRUPTED)
 
 
 def _turns(jobs: Sequence[Job], plan: Plan) -> list[_Turn]:

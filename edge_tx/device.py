@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_tx.cgroup import read_limits
 
-__all__ = ["Accelerator", "Cpu", "DeviceInfo", "usable_threads"]
+__all__ = ["Accelerator", "Cpu", "DeviceInfo", "hardware_threads", "usable_threads"]
 
 _ROOT = Path("/")
 
@@ -177,6 +177,31 @@ def usable_threads() -> int:
     return Cpu.probe().usable_threads
 
 
+def hardware_threads(
+    count: int, root: Path = _ROOT, cpus: Collection[int] | None = None
+) -> tuple[int, ...]:
+    """The hardware threads that a budget of so many gets: each on a core of its own, if it can.
+
+    Args:
+        count: Of the budget.
+        root: Folder that stands for ``/``.
+        cpus: Numbers of the hardware threads allowed; this process' affinity mask if None.
+
+    Returns:
+        Their numbers, all that are allowed if those are fewer.
+    """
+    allowed = sorted(_affinity() if cpus is None else cpus)
+    seen: dict[str, int] = {}
+
+    def turn(cpu: int) -> int:
+        core = _core(root, cpu)
+        seen[core] = seen.get(core, 0) + 1
+        return seen[core]
+
+    turns = {cpu: turn(cpu) for cpu in allowed}
+    return tuple(sorted(sorted(allowed, key=lambda cpu: (turns[cpu], cpu))[:count]))
+
+
 def _affinity() -> frozenset[int]:
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
@@ -184,11 +209,12 @@ def _affinity() -> frozenset[int]:
 
 
 def _physical_cores(root: Path, cpus: Collection[int]) -> int:
-    def core(cpu: int) -> str:
-        folder = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
-        return _text(folder / "thread_siblings_list").strip() or str(cpu)
+    return max(1, len({_core(root, cpu) for cpu in cpus}))
 
-    return max(1, len({core(cpu) for cpu in cpus}))
+
+def _core(root: Path, cpu: int) -> str:
+    folder = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
+    return _text(folder / "thread_siblings_list").strip() or str(cpu)
 
 
 def _fields(cpuinfo: str) -> dict[str, str]:

@@ -372,7 +372,8 @@ class ReportRow:
     def place(self) -> str:
         """The same without the model."""
         length = count_of(self.seq, "token") if self.seq else "mixed lengths"
-        return f"{self.graph}, {count_of(self.threads, 'thread')}, batch {self.batch}, {length}"
+        parts = (self.graph, count_of(self.threads, "thread"), f"batch {self.batch}", length)
+        return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,14 +35,20 @@ def _scaled(value: float | None, unit: float, digits: int) -> str:
     return "" if value is None else f"{value / unit:,.{digits}f}"
 
 
+def _milliseconds(ns: float | None, digits: int = 2) -> str:
+    """Of long times fewer digits, as nobody reads them."""
+    size = 0.0 if ns is None else ns / 1e6
+    return _scaled(ns, 1e6, 0 if size >= 1000 else min(digits, 1) if size >= 100 else digits)
+
+
 def _latency(name: str) -> Callable[[ReportRow], str]:
-    return lambda row: _scaled(getattr(row.latency, name, None), 1e6, 2)
+    return lambda row: _milliseconds(getattr(row.latency, name, None))
 
 
 def _phase(name: str) -> Callable[[ReportRow], str]:
     def show(row: ReportRow) -> str:
         stats = getattr(row.phases, name, None)
-        return _scaled(stats.p50_ns, 1e6, 2) if stats else ""
+        return _milliseconds(stats.p50_ns) if stats else ""
 
     return show
 
@@ -68,8 +74,8 @@ COLUMNS = (
     Column("MB", lambda row: _scaled(row.size_bytes, 1e6, 1)),
     Column("max error", _parity("max_abs_error", ".1e")),
     Column("cosine", _parity("min_cosine", ".5f"), wide=True),
-    Column("load ms", lambda row: _scaled(row.load_ns, 1e6, 0)),
-    Column("first ms", lambda row: _scaled(row.first_answer_ns, 1e6, 1)),
+    Column("load ms", lambda row: _milliseconds(row.load_ns, 0)),
+    Column("first ms", lambda row: _milliseconds(row.first_answer_ns, 1)),
     Column("p50 ms", _latency("p50_ns")),
     Column("p90 ms", _latency("p90_ns"), wide=True),
     Column("p99 ms", _latency("p99_ns")),
@@ -78,7 +84,7 @@ COLUMNS = (
     Column("tok ms", _phase("tokenization"), wide=True),
     Column("infer ms", _phase("inference"), wide=True),
     Column("decode ms", _phase("decoding"), wide=True),
-    Column("CPU ms", lambda row: _scaled(row.cpu_ns_per_answer, 1e6, 2), wide=True),
+    Column("CPU ms", lambda row: _milliseconds(row.cpu_ns_per_answer), wide=True),
     Column("per second", lambda row: _scaled(row.list_throughput or row.throughput, 1, 0)),
     Column("peak MB", _memory("peak_bytes")),
     Column("steady MB", _memory("steady_bytes"), wide=True),
@@ -100,9 +106,9 @@ def scores(report: Report) -> tuple[Column, ...]:
 
 
 def note_of(row: ReportRow) -> str:
-    """A row's note, with its status before it if something is wrong."""
+    """A row's note, with what kind of failure it is before it; why one was skipped says itself."""
     kind = f" ({row.failure})" if row.failure not in ("", "error") else ""
-    status = "" if row.status == "ok" else row.status + kind
+    status = f"failed{kind}" if row.status == "failed" else ""
     return ": ".join(filter(None, (status, row.note)))
 
 

@@ -178,6 +178,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _raise_if_bad(given: Sequence[Subject], plan: Plan, rows: Sequence[ReportRow]) -> None:
+    from edge_tx.bench.runner import INTERRUPTED
+
+    if any(row.note == INTERRUPTED for row in rows):
+        raise KeyboardInterrupt
     failed = [row for row in rows if row.status == "failed"]
     if failed:
         more = f" (and {len(failed) - 1} more of {len(rows)} cells)" if len(failed) > 1 else ""

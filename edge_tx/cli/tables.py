@@ -11,7 +11,7 @@ from edge_tx.cli.screen import facts, grid
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edge_tx.report import Report, ReportContext, ReportRow, ScenarioResult
+    from edge_tx.report import Report, ReportContext, ReportModel, ReportRow, ScenarioResult
     from edge_tx.report_text import Column
 
 __all__ = ["of_report"]
@@ -47,13 +47,17 @@ def of_report(report: Report, width: int = 0) -> list[RenderableType]:
     return parts
 
 
+def _named(model: ReportModel) -> str:
+    return f"{model.name} ({model.task})" if model.task else model.name
+
+
 def _terminal_width() -> int:
     return shutil.get_terminal_size((120, 24)).columns
 
 
 def _about(context: ReportContext) -> dict[str, object]:
     return {
-        "model": ", ".join(f"{model.name} ({model.task})" for model in context.models),
+        "model": ", ".join(_named(model) for model in context.models),
         "device": context.device["cpu"]["model"],
         "versions": ", ".join(f"{name} {number}" for name, number in context.versions.items()),
         "not measurable": ", ".join(context.unmeasured),
@@ -74,7 +78,7 @@ def _same(context: ReportContext, ran: Sequence[ReportRow]) -> dict[str, object]
         if column.title in _ABOVE and len(values) == 1:
             found[column.title] = values.pop()
     if "model" in found:
-        found["model"] = ", ".join(f"{model.name} ({model.task})" for model in context.models)
+        found["model"] = ", ".join(_named(model) for model in context.models)
     return found
 
 

@@ -254,3 +254,21 @@ def test_this_machine() -> None:
     info = DeviceInfo.probe()
     assert 1 <= info.cpu.usable_threads <= info.cpu.logical_cores
     assert device.usable_threads() == info.cpu.usable_threads
+
+
+@pytest.mark.parametrize(
+    ("lists", "count", "chosen"),
+    [
+        (("0,4", "1,5", "2,6", "3,7", "0,4", "1,5", "2,6", "3,7"), 4, (0, 1, 2, 3)),
+        (("0-1", "0-1", "2-3", "2-3"), 2, (0, 2)),
+        (("0-1", "0-1", "2-3", "2-3"), 3, (0, 1, 2)),
+        (("0", "1"), 9, (0, 1)),
+        ((), 2, (0, 1)),
+    ],
+)
+def test_a_budget_gets_cores_of_its_own_first(
+    lists: tuple[str, ...], count: int, chosen: tuple[int, ...], tmp_path: Path
+) -> None:
+    plant(tmp_path, siblings(*lists))
+    cpus = range(len(lists) or 4)
+    assert device.hardware_threads(count, tmp_path, cpus) == chosen

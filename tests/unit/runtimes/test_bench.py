@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +13,20 @@ from typing import Any
 
 import pytest
 
+import edge_tx
 from edge_tx.bench.cell import Cell
-from edge_tx.bench.failures import Failed, failed
+from edge_tx.bench.failures import Failed, failed, ran_out_of_memory
 from edge_tx.bench.inputs import Material, spread, texts_of
 from edge_tx.bench.measured import Measured
 from edge_tx.bench.plan import Plan, Subject
 from edge_tx.bench.process import in_fresh_process
-from edge_tx.bench.runner import run
+from edge_tx.bench.runner import INTERRUPTED, run
 from edge_tx.bench.sweep import Axes
 from edge_tx.bundle import Bundle
+from edge_tx.device import hardware_threads
 from edge_tx.errors import BundleError, InvalidConfig, MissingDependency, UnknownName
 from edge_tx.report import Memory, Report, ThreadBudget
+from edge_tx.runtimes.phases import PhaseClock
 
 TWO = {"fake-fp32": {}, "fake-int8": {"recipe": "dynamic_w8", "cosine": 0.98}}
 QUICK = Plan(seconds=0.001, min_calls=5, repeats=0, axes=Axes(threads=(1,)))
@@ -135,6 +140,19 @@ class TestFailures:
         with pytest.raises(BundleError):
             run(tmp_path / "nothing", QUICK)
 
+    def test_an_interrupted_sweep_keeps_what_it_has(self, fake_graphs: Graphs) -> None:
+        turns = iter(range(9))
+
+        def measure(cell: Cell) -> Measured:
+            if next(turns) == 1:
+                raise KeyboardInterrupt
+            return pretend(cell)
+
+        rows = run(fake_graphs(TWO), QUICK, measure=measure).rows
+        assert sorted((row.status, row.note) for row in rows) == [
+            ("ok", ""), ("skipped", INTERRUPTED),
+        ]  # fmt: skip
+
     def test_tokens_that_the_model_does_not_read(self, fake_graphs: Graphs) -> None:
         plan = replace(QUICK, axes=Axes((1,), (1,), (8, 99)), graphs=("fake-fp32",))
         good, long = run(fake_graphs(TWO), plan, measure=pretend).rows
@@ -191,11 +209,21 @@ class TestFailures:
             ("terminate called: std::bad_alloc", "out-of-memory"),
             ("onnxruntime: Failed to allocate memory for 5 bytes", "out-of-memory"),
             ("MemoryError", "out-of-memory"),
+            ("OpenBLAS error: Memory allocation still failed", "out-of-memory"),
             ("no such file", "error"),
         ],
     )
     def test_what_libraries_say_when_memory_runs_out(self, message: str, kind: str) -> None:
         assert failed(message, 0).kind == kind
+
+    def test_what_they_do_not_say_is_told_beside_the_limit(self) -> None:
+        said = failed("Resource temporarily unavailable", 90_000_000)
+        assert said.kind == "error"
+        assert said.note.endswith("(limited to 90 MB of private memory)")
+        try:
+            raise InvalidConfig("cannot be read") from MemoryError()
+        except InvalidConfig as exc:
+            assert ran_out_of_memory(exc)
 
 
 def cell_of(path: Path, **more: Any) -> Cell:
@@ -255,9 +283,29 @@ class TestCell:
 
         if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
             pytest.skip("needs two hardware threads to be bound to one")
-        answer = in_fresh_process(replace(cell_of(fake_graphs(TWO)), pin=True, batch=2))
+        answer = in_fresh_process(
+            replace(cell_of(fake_graphs(TWO)), cpus=hardware_threads(1), batch=2)
+        )
         assert isinstance(answer, Measured)
         assert answer.budget.cpus == 1
+
+
+class TestPhases:
+    def test_a_timed_model_answers_the_same_and_tells_where_the_time_goes(
+        self, fake_graphs: Graphs
+    ) -> None:
+        import numpy as np
+
+        clock = PhaseClock()
+        with edge_tx.load(fake_graphs(TWO), graph="fake-fp32", threads=1) as model:
+            timed = model.timed(clock)
+            texts = ["the cat", "a mat sat"]
+            np.testing.assert_array_equal(timed.embed(texts), model.embed(texts))
+            assert min(clock.take()) > 0
+            assert clock.take() == (0, 0, 0)
+            start = time.perf_counter_ns()
+            timed("the cat")
+            assert sum(clock.take()) <= time.perf_counter_ns() - start
 
 
 class TestInputs:
@@ -323,7 +371,8 @@ class TestPlan:
             run(fake_graphs(TWO), plan, measure=pretend)
 
     def test_a_reference_of_a_bundle_alone_is_skipped(self, fake_graphs: Graphs) -> None:
-        pytest.importorskip("torch", reason="pip install 'edge-tx[export]'")
+        if importlib.util.find_spec("optimum") is None:
+            pytest.skip("pip install 'edge-tx[export]'")
         report = run(Subject(str(fake_graphs(TWO))), replace(QUICK, reference="torch"),
                      measure=pretend)  # fmt: skip
         row = report.rows[-1]
