@@ -103,7 +103,7 @@ def main() -> None:
     models = prepare(args)
     args.texts = args.work / "texts.json"
     args.texts.write_text(json.dumps({"one": SHORT, "many": texts()}), encoding="utf-8")
-    chosen = [p for p in PEERS if args.only in p.name or p.name == REFERENCE]
+    chosen = [p for p in PEERS if p.name == REFERENCE or any(w in p.name for w in args.only)]
     with tempfile.TemporaryDirectory() as scratch:
         saved = {peer.name: Path(scratch, f"{i}.npy") for i, peer in enumerate(chosen)}
         found = measure_all(chosen, models, saved, args)
@@ -216,7 +216,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="only peers whose names hold this")
+    parser.add_argument("--only", nargs="+", default=[""], help="peers whose names hold a word")
     parser.add_argument("--prefix", default="", help="a command before each, e.g. 'taskset -c 0,1'")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
