@@ -205,7 +205,8 @@ def _rendered(done: Optimized) -> list[RenderableType]:
     numbers = {place.point.name: number for number, place in enumerate(tried, 1)}
     remarks = {str(numbers[p.point.name]): p.why for p in tried if _is_long(p)}
     parts: list[RenderableType] = [_table(done, tried, numbers), "", _legend(tried), ""]
-    for lines in (remarks, _left_out(places)):
+    blocks: tuple[Mapping[str, object], ...] = (remarks, _left_out(places))
+    for lines in blocks:
         parts += [facts(lines), ""] if any(lines.values()) else []
     return [*parts, facts(_facts(done))]
 
