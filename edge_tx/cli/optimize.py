@@ -32,9 +32,9 @@ class _Mark:
 
 
 _MARKS = {
-    "best": _Mark("★", "bold green", "the best"),
+    "best": _Mark("★", "bold green", "best"),
     "front": _Mark("●", "green", "on the front"),
-    "dominated": _Mark("○", "", "dominated: another is no worse in both"),
+    "dominated": _Mark("○", "", "dominated, by which"),
     "over budget": _Mark("✗", "red", "over the budget"),
     "failed": _Mark("!", "red", "failed"),
 }
@@ -205,34 +205,39 @@ def _rendered(done: Optimized) -> list[RenderableType]:
     numbers = {place.point.name: number for number, place in enumerate(tried, 1)}
     remarks = {str(numbers[p.point.name]): p.why for p in tried if _is_long(p)}
     parts: list[RenderableType] = [_table(done, tried, numbers), "", _legend(tried), ""]
-    for lines in (remarks, _left_out(places)):
+    blocks: tuple[Mapping[str, object], ...] = (remarks, _left_out(places))
+    for lines in blocks:
         parts += [facts(lines), ""] if any(lines.values()) else []
     return [*parts, facts(_facts(done))]
 
 
+# Cost, heading and digits; megabytes at the peak only where they were asked for: 80 columns.
+_COSTS = (("latency", "ms", 2), ("size", "MB", 1), ("memory", "peak", 0))
+
+
 def _table(done: Optimized, places: Sequence[Place], numbers: Mapping[str, int]) -> RenderableType:
-    columns = ("", "#", "graph", done.metric, "change", "ms", "MB", "peak MB", "")
-    rows = [_row(place, numbers) for place in places]
-    table = grid(columns, rows, right=("#", done.metric, "change", "ms", "MB", "peak MB"))
+    shown = [cost for cost in _COSTS if cost[0] != "memory" or done.aim.name == "memory"]
+    figures = (done.metric, "change", *(heading for _, heading, _ in shown))
+    rows = [_row(place, numbers, shown) for place in places]
+    table = grid(("", "graph", *figures), rows, right=figures)
     for column in table.columns:
         column.no_wrap = True
     return table
 
 
-def _row(place: Place, numbers: Mapping[str, int]) -> tuple[object, ...]:
+def _row(
+    place: Place, numbers: Mapping[str, int], shown: Sequence[tuple[str, str, int]]
+) -> tuple[object, ...]:
     from rich.text import Text
 
     point, mark = place.point, _MARKS[place.verdict]
+    by = f" {numbers[place.by.name]}" if place.by else ""
     cells = (
-        mark.sign,
-        str(numbers[point.name]),
+        f"{numbers[point.name]:2} {mark.sign}{by}",
         point.name,
         "" if point.score is None else f"{point.score:.4f}",
         "" if point.drop is None else _change(point.drop),
-        _cost(point, "latency", 2),
-        _cost(point, "size", 1),
-        _cost(point, "memory", 0),
-        f"by {numbers[place.by.name]}" if place.by else "",
+        *(_cost(point, name, digits) for name, _, digits in shown),
     )
     return tuple(Text(cell, style=mark.style) for cell in cells)
 
