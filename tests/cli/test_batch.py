@@ -503,3 +503,16 @@ def test_map_is_a_stream(embedder: Path) -> None:
             model.map("cat")
         with pytest.raises(InvalidInput, match=r"input 2: .* tokens, more than"):
             list(model.map(["cat", "dog", "cat " * 40], too_long="error"))
+
+
+def test_lines_need_no_pyarrow_and_tables_name_what_they_need(
+    embedder: Path, many: Path, tmp_path: Path, edge_tx: EdgeTx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = edge_tx("batch", embedder, many, "-o", tmp_path / "a", "--output-format", "jsonl")
+    assert done.code == 0, done.err
+    (tmp_path / "in.parquet").write_bytes(b"PAR1")
+    for words in ((many, "-o", tmp_path / "b"), (tmp_path / "in.parquet", "-o", tmp_path / "c")):
+        refused = edge_tx("batch", embedder, *words)
+        assert refused.code == 3
+        assert "pip install 'edge-tx[batch]'" in refused.err
