@@ -86,7 +86,7 @@ def _parts(ray: Any, work: Work) -> Iterator[Part]:
         return
     threads = work.layout.threads
     cpus = int(ray.cluster_resources().get("CPU", 1))
-    workers = work.settings.workers or max(1, cpus // threads)
+    workers = min(work.settings.workers or max(1, cpus // threads), last - first)
     is_cpu = work.settings.opening.get("device", "auto") in ("auto", "cpu")
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -100,14 +100,15 @@ def _parts(ray: Any, work: Work) -> Iterator[Part]:
         table=work.table,
         folder=str(work.store.folder.resolve()),
     )
-    numbers = ray.data.range(last - first, override_num_blocks=last - first)
-    done = numbers.map_batches(
+    # Of items, not of a range: reading a range takes a CPU, and the actors may hold them all.
+    numbers = [{"number": number} for number in range(first, last)]
+    done = ray.data.from_items(numbers, override_num_blocks=len(numbers)).map_batches(
         _Actor,
         batch_size=1,
-        concurrency=min(workers, last - first),
-        num_cpus=min(threads, cpus),
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=min(threads, max(cpus // workers, 1)),
         num_gpus=0 if is_cpu else 1,
-        fn_constructor_args=(task, first),
+        fn_constructor_args=(task,),
     )
     for row in _told(ray, done.iter_rows()):
         fields = json.loads(row["part"])
@@ -149,9 +150,8 @@ def _collect(work: Work, parts: Iterator[Part], began: float) -> tuple[bool, int
 class _Actor:
     """A process of the pool: it opens the model once and computes shard after shard."""
 
-    def __init__(self, task: _Task, first: int) -> None:
+    def __init__(self, task: _Task) -> None:
         self._task = task
-        self._first = first
         model = open_layout(Bundle.open(task.bundle), task.settings.opening, task.layout)
         self._conveyor = model.conveyor(**task.settings.options)
         self._position = 0
@@ -159,7 +159,7 @@ class _Actor:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Computes one shard; gives its :class:`Part` as JSON, or ``null`` past the end."""
-        number = self._first + int(batch["id"][0])
+        number = int(batch["number"][0])
         size = self._task.settings.shard_rows
         if number * size < self._position:
             self._entries, self._position = self._from(number * size), number * size

@@ -503,3 +503,99 @@ def test_map_is_a_stream(embedder: Path) -> None:
             model.map("cat")
         with pytest.raises(InvalidInput, match=r"input 2: .* tokens, more than"):
             list(model.map(["cat", "dog", "cat " * 40], too_long="error"))
+
+
+def test_lines_need_no_pyarrow_and_tables_name_what_they_need(
+    embedder: Path, many: Path, tmp_path: Path, edge_tx: EdgeTx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = edge_tx("batch", embedder, many, "-o", tmp_path / "a", "--output-format", "jsonl")
+    assert done.code == 0, done.err
+    (tmp_path / "in.parquet").write_bytes(b"PAR1")
+    for words in ((many, "-o", tmp_path / "b"), (tmp_path / "in.parquet", "-o", tmp_path / "c")):
+        refused = edge_tx("batch", embedder, *words)
+        assert refused.code == 3
+        assert "pip install 'edge-tx[batch]'" in refused.err
+
+
+class OneProcessRay:
+    """Ray, as far as a job uses it, with its actors in this process; shards end out of order."""
+
+    def __init__(self) -> None:
+        self.data = self
+        self.exceptions = self
+        self.execution_options = self
+        self.RayError = RuntimeError
+        self.actors = 0
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 4.0}
+
+    @property
+    def DataContext(self) -> Any:  # noqa: N802 - Ray's name
+        return self
+
+    def get_current(self) -> Any:
+        return self
+
+    def ActorPoolStrategy(self, size: int) -> int:  # noqa: N802 - Ray's name
+        self.actors = size
+        return size
+
+    def from_items(self, items: list[dict[str, int]], override_num_blocks: int) -> Any:
+        assert len(items) == override_num_blocks
+        self.items = items
+        return self
+
+    def map_batches(self, actor: Any, *, fn_constructor_args: Any, **_options: Any) -> Any:
+        pool = [actor(*fn_constructor_args) for _ in range(self.actors)]
+        order = sorted(self.items, key=lambda item: (item["number"] % 3, item["number"]))
+        made = {
+            item["number"]: pool[place % len(pool)]({"number": np.array([item["number"]])})
+            for place, item in enumerate(order)
+        }
+        self.made = [made[item["number"]] for item in self.items]
+        return self
+
+    def iter_rows(self) -> Iterator[dict[str, str]]:
+        return ({"part": batch["part"][0]} for batch in self.made)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_shards_of_actors_are_those_of_one_process(
+    begun: bool, embedder: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_tx.runtimes import batch_ray
+
+    cluster = OneProcessRay()
+    monkeypatch.setattr(batch_ray, "_ray", lambda: cluster)
+    common: dict[str, Any] = {"shard_rows": 26, "id_column": "id"}
+    edge_tx.batch(embedder, many, tmp_path / "here", **common)
+    if begun:
+        edge_tx.batch(embedder, many, tmp_path / "there", stop=lambda: True, **common)
+    report = edge_tx.batch(embedder, many, tmp_path / "there", engine="ray", **common)
+    assert (report.rows, report.bad, report.finished) == (300, 6, True)
+    assert report.resumed_rows == 26 * begun
+    assert fingerprints(tmp_path / "there") == fingerprints(tmp_path / "here")
+    with pytest.raises(BatchStopped, match="3 bad rows, more than the 2"):
+        edge_tx.batch(embedder, many, tmp_path / "no", engine="ray", max_errors=2, **common)
+
+
+def test_the_engine_ray_says_what_it_cannot_do(
+    embedder: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edge_tx: EdgeTx
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    absent = edge_tx("batch", embedder, many, "-o", tmp_path / "a", "--engine", "ray")
+    assert absent.code == 3
+    assert "pip install 'edge-tx[ray]'" in absent.err
+    from edge_tx.runtimes import batch_ray
+
+    monkeypatch.setattr(batch_ray, "_ray", OneProcessRay)
+    words = ("--engine", "ray", "--input-format", "text")
+    stdin = edge_tx("batch", embedder, "-", "-o", tmp_path / "b", *words, stdin=b"cat\n")
+    assert "stdin cannot be read by many processes" in stdin.err
+    held = edge_tx("batch", embedder, many, "-o", tmp_path / "c", *words[:2], "--max-rss", "4G")
+    assert "max_rss is of the local engine" in held.err
