@@ -21,10 +21,6 @@ GRAMMARS = {
     ".kts": "tree_sitter_kotlin",
     ".swift": "tree_sitter_swift",
 }
-    ".kt": "tree_sitter_kotlin",
-    ".kts": "tree_sitter_kotlin",
-    ".swift": "tree_sitter_swift",
-}
 MOBILE = [EXAMPLES / "android", EXAMPLES / "ios"]
 
 
