@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "App", "Kind", "find", "init"]
 
-_BUILT = ("node_modules", "dist", "build", "model", "__pycache__", "*.pyc")
+_BUILT = (
+    *("node_modules", "dist", "build", "model", "Model", "Pods", ".gradle", ".build"),
+    *("__pycache__", "*.pyc"),
+)
 
 
 @dataclass(frozen=True, slots=True)
