@@ -8,9 +8,10 @@ users do. See ``docs/embedding.md``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -121,6 +122,8 @@ _ROWS = (
 
 KINDS: Mapping[str, Kind] = {row.name: row for row in _ROWS}
 
+_OWN = {CARD, GOLDEN, "model.bin", *(row.entry for row in _ROWS)}
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:
@@ -188,10 +191,12 @@ def pack(
     with swap.io_errors(f"write {dest}"), swap.work_folder(target) as work:
         new = work / "new"
         new.mkdir()
-        made = _written(row, part, new / row.entry)
-        golden, skipped = _askable(bundle.golden(), made.length)
-        _prove(row, part, golden, made)
-        different = tuple(made.different(HARD))
+        with _vendor_errors(row, part):
+            write: Callable[[Part, Path], Made] = resolve(row.write)
+            made = write(part, new / row.entry)
+            golden, skipped = _askable(bundle.golden(), made.length)
+            _prove(row, part, golden, made)
+            different = tuple(made.different(HARD))
         if different and row.exact:
             raise ParityFailed(
                 f"the {row.name} tokenizer reads {len(different)} of {len(HARD)} strings otherwise "
@@ -238,17 +243,18 @@ def _destination(dest: str | os.PathLike[str]) -> Path:
     if not path.is_dir():
         raise InvalidConfig(f"{dest} is a file: a string-in graph is written as a folder")
     names = {entry.name for entry in path.iterdir()}
-    if names and CARD not in names:
+    if names and (CARD not in names or names - _OWN):
         raise InvalidConfig(
-            f"{dest} is a folder without {CARD}: it is not replaced; choose another name"
+            f"{dest} is a folder that holds no string-in graph, or more than one: it is not "
+            "replaced; choose another name"
         )
     return path
 
 
-def _written(row: Kind, part: Part, entry: Path) -> Made:
-    write: Callable[[Part, Path], Made] = resolve(row.write)
+@contextlib.contextmanager
+def _vendor_errors(row: Kind, part: Part) -> Iterator[None]:
     try:
-        return write(part, entry)
+        yield
     except (EdgeTxError, OSError):
         raise
     except Exception as exc:  # vendors raise of every kind here

@@ -99,7 +99,7 @@ class Graph:
     def answers(self, texts: Sequence[str]) -> list[Mapping[str, Any]]:
         """Token ids and outputs of each text."""
         names = ["input_ids", *(spec.name for spec in self.part.graph.outputs)]
-        answers = []
+        answers: list[Mapping[str, Any]] = []
         for text in texts:
             ids, *outputs = self.session.run(names, {"text": np.array([text])})
             arrays = zip(names[1:], outputs, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -17,9 +18,15 @@ ROOT = Path(__file__).resolve().parents[2]
 def bundles(
     minilm_path: Path, tiny_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """``embedding`` is all-MiniLM-L6-v2; ``classifier`` a trained one, or else a tiny one."""
+    """``embedding`` is all-MiniLM-L6-v2; ``classifier`` a trained one, or else a tiny one.
+
+    EDGE_TX_EXAMPLE_BUNDLES names a folder with both of them, where they are exported already.
+    """
     import edge_tx
 
+    ready = os.environ.get("EDGE_TX_EXAMPLE_BUNDLES")
+    if ready:
+        return {name: Path(ready, name) for name in ("embedding", "classifier")}
     trained = ROOT.parent / "shared" / "models" / "sst2-minilm"
     classifier = trained if trained.is_dir() else tiny_model("bert", "text-classification")
     folder = tmp_path_factory.mktemp("bundles")

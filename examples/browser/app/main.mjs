@@ -57,7 +57,9 @@ async function check(info) {
   $("prove").disabled = false;
 }
 
-const megabytes = (bytes) => (bytes / 1e6).toFixed(0);
+function megabytes(bytes) {
+  return (bytes / 1e6).toFixed(0);
+}
 
 // For whoever drives the page: the tests, and edge-tx conformance through test/answer.mjs.
 globalThis.edgeTx = { model, prove: async () => prove(model, await model.ready) };

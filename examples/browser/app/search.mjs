@@ -58,7 +58,7 @@ export async function searchView(model, { maxLength }) {
     said.textContent = text;
     row.append(said);
     if (score === undefined) row.append(remover(text));
-    else row.append(Object.assign(document.createElement("span"), { className: "score", textContent: `${Math.round(score * 100)} %` }));
+    else row.append(Object.assign(document.createElement("span"), { className: "score", textContent: `${Math.max(0, Math.round(score * 100))} %` }));
     return row;
   }
 

@@ -66,7 +66,7 @@ async function read(cache, record, progress) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
   if (hex !== record.sha256) {
-    throw new BundleError(`${record.path} is damaged: its sha256 is not the manifest's`);
+    throw new BundleError(`${record.path} is damaged: its sha256 is not the manifest's; put the bundle on the server again`);
   }
   await cache.put(keyOf(record), new Response(bytes)).catch(() => {
     throw new BundleError("this device has no room to keep the model: free some storage");
