@@ -60,12 +60,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def build(example: str) -> Path:
         folder = tmp_path_factory.mktemp(example)
-        configure = ["cmake", "-S", ROOT / "examples" / example, "-B", folder]
+        configure = ["cmake", "-S", str(ROOT / "examples" / example), "-B", str(folder)]
         options = [f"-DPython3_EXECUTABLE={sys.executable}"]
         headers = os.environ.get("EDGE_TX_ONNXRUNTIME_INCLUDE")
         if headers:
             options.append(f"-DEDGE_TX_ONNXRUNTIME_INCLUDE={headers}")
-        for command in ([*configure, *options], ["cmake", "--build", folder]):
+        for command in ([*configure, *options], ["cmake", "--build", str(folder)]):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
         return folder
