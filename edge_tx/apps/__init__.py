@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "App", "Kind", "find", "init"]
 
-_BUILT = ("node_modules", "dist", "build", "model", "__pycache__", "*.pyc")
+_BUILT = (
+    *("node_modules", "dist", "build", "model", "Model", "Pods", ".gradle", ".build"),
+    *("__pycache__", "*.pyc"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,30 @@ _ROWS = (
         backend="onnx",
         model="model",
         steps=("npm ci --ignore-scripts", "npm run build", "npm start"),
+    ),
+    Kind(
+        name="cpp",
+        title="C++ program",
+        backend="openvino",
+        model="model",
+        steps=("cmake -S . -B build", "cmake --build build", "build/answer_openvino model"),
+        text_in="openvino",
+    ),
+    Kind(
+        name="android",
+        title="Android app (not built where it was written)",
+        backend="tflite",
+        model="app/src/main/assets/model",
+        steps=("gradle wrapper --gradle-version 8.11.1", "./gradlew installLitertDebug"),
+        text_in="mediapipe",
+    ),
+    Kind(
+        name="ios",
+        title="iOS app (not built where it was written)",
+        backend="tflite",
+        model="App/Model",
+        steps=("cd App", "xcodegen", "pod install", "open Example.xcworkspace"),
+        text_in="mediapipe",
     ),
 )
 
@@ -105,6 +132,8 @@ def init(kind: str, bundle: Bundle, dest: str | os.PathLike[str], graph: str | N
     Raises:
         UnknownName: No such app, or the bundle has no graph for it.
         InvalidConfig: Something is at ``dest``, or the graph is of another backend.
+        ParityFailed: The string-in graph that the app takes gives other answers.
+        MissingDependency: What makes it is not installed.
         BundleError: The bundle is damaged, or the place cannot be written.
     """
     row = find(kind)
@@ -142,6 +171,7 @@ def _template(row: Kind) -> Path:
 
 
 def _put_model(row: Kind, bundle: Bundle, graph: str, dest: Path) -> None:
+    shutil.rmtree(dest, ignore_errors=True)  # an example may hold a place for it
     if row.text_in:
         resolve("edge_tx.exporters.text_in:pack")(bundle, dest, row.text_in, graph=graph)
         return

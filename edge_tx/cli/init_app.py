@@ -16,7 +16,8 @@ from edge_tx.cli.screen import Screen, facts, human_bytes, output_options
 def command(kind: str, bundle: str, output: str, graph: str | None, screen: Screen) -> None:
     """Copy an example app with a bundle in it, ready to be built and run.
 
-    KIND is node (a Node.js program) or browser (a web app that works offline).
+    KIND is node (a Node.js program), browser (a web app that works offline), cpp, android or
+    ios. The last three take a graph with its tokenizer inside, which is made on the way.
     """
     from edge_tx import apps
     from edge_tx.bundle import Bundle

@@ -58,7 +58,7 @@ def test_every_folder_of_modules_is_a_listed_package(project: Any) -> None:
 def test_apps_are_mapped_and_linked(project: Any, app: str) -> None:
     tool = project["tool"]["setuptools"]
     assert tool["package-dir"][f"edge_tx.apps.{app}"] == f"examples/{app}"
-    assert tool["package-data"][f"edge_tx.apps.{app}"] == ["**/*", ".gitignore"]
+    assert tool["package-data"][f"edge_tx.apps.{app}"] == ["**/*", "**/.*"]
     assert (ROOT / "edge_tx" / "apps" / app).readlink().as_posix() == f"../../examples/{app}"
 
 

@@ -44,7 +44,8 @@ void answer_lines(std::istream& in, std::ostream& out,
     std::string line;
     while (std::getline(in, line)) {
         // A message of a library may hold anything: what is not UTF-8 is replaced.
-        const auto text = answered(line, answer).dump(-1, ' ', false, json::error_handler_t::replace);
+        const auto text =
+            answered(line, answer).dump(-1, ' ', false, json::error_handler_t::replace);
         if (!(out << text << '\n' << std::flush)) {
             throw Error(Failure::runtime, "nobody reads the answers any more");
         }

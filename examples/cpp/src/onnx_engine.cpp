@@ -73,8 +73,8 @@ private:
         std::vector<Ort::Value> values;
         for (auto& row : rows) {
             const std::vector<std::int64_t> shape{1, static_cast<std::int64_t>(row.size())};
-            values.push_back(Ort::Value::CreateTensor<std::int64_t>(
-                memory, row.data(), row.size(), shape.data(), shape.size()));
+            values.push_back(Ort::Value::CreateTensor<std::int64_t>(memory, row.data(), row.size(),
+                                                                    shape.data(), shape.size()));
         }
         const auto names = pointers(inputs_);
         const auto wanted = pointers(outputs_);

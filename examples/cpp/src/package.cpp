@@ -65,8 +65,7 @@ std::string sha256(const fs::path& file) {
         const auto count = static_cast<std::size_t>(stream.gcount());
         fine = EVP_DigestUpdate(context.get(), chunk.data(), count) == 1;
     }
-    if (!fine || !stream.eof() ||
-        EVP_DigestFinal_ex(context.get(), digest.data(), &length) != 1) {
+    if (!fine || !stream.eof() || EVP_DigestFinal_ex(context.get(), digest.data(), &length) != 1) {
         corrupt(file, "cannot be read");
     }
     std::ostringstream text;

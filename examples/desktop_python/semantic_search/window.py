@@ -25,6 +25,7 @@ _DELIVER_MS = 30
 _START = "Choose a folder of texts, then ask for something in your own words."
 _READING = "The folder is being read. Its texts can be found as soon as it is done."
 _NOTHING = "Nothing was found."
+_NO_MODEL = "Without a model nothing can be searched."
 
 
 class Window:
@@ -118,7 +119,11 @@ class Window:
         def report(progress: Progress) -> None:
             self._indexing.post(lambda: self._show_progress(progress))
 
-        self._indexing.start(lambda: engine.refresh(folder, report, cancel.is_set), self._indexed)
+        def then(refreshed: Refreshed) -> None:
+            if cancel is self._cancel:  # else another folder was chosen, and is being read now
+                self._indexed(refreshed)
+
+        self._indexing.start(lambda: engine.refresh(folder, report, cancel.is_set), then)
 
     def _show_progress(self, progress: Progress) -> None:
         self.progress.configure(maximum=progress.total, value=progress.done)
@@ -147,6 +152,7 @@ class Window:
 
     def _indexing_failed(self, message: str) -> None:
         self.progress_row.pack_forget()
+        self.results.show((), _START if self.engine else _NO_MODEL)
         self.tell_error(message)
 
     def tell_error(self, message: str) -> None:

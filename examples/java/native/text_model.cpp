@@ -1,6 +1,4 @@
 // The native half of io.edgetx.example.TextModel.
-#include "io_edgetx_example_TextModel.h"
-
 #include <memory>
 #include <mutex>
 #include <string>
@@ -8,6 +6,7 @@
 #include "edge_tx/engine.hpp"
 #include "edge_tx/error.hpp"
 #include "edge_tx/extension.hpp"
+#include "io_edgetx_example_TextModel.h"
 
 namespace {
 
@@ -93,9 +92,9 @@ JNIEXPORT jlong JNICALL Java_io_edgetx_example_TextModel_openNative(JNIEnv* env,
         auto model = std::make_unique<Model>();
         const auto named = text(env, extension);
         model->package = edge_tx::open_text_in(text(env, folder));
-        model->engine = edge_tx::open_openvino(
-            model->package, named.empty() ? edge_tx::tokenizers_extension()
-                                          : std::filesystem::path(named));
+        model->engine =
+            edge_tx::open_openvino(model->package, named.empty() ? edge_tx::tokenizers_extension()
+                                                                 : std::filesystem::path(named));
         return reinterpret_cast<jlong>(model.release());
     });
 }

@@ -235,6 +235,23 @@ class TestWindow:
         until(lambda: not window.results.hits)
         window.close()
 
+    def test_another_folder_may_be_chosen_at_any_time(
+        self,
+        driven: Callable[..., Any],
+        fake_bundle: Callable[..., Path],
+        folder: Path,
+        tmp_path: Path,
+    ) -> None:
+        window, until = driven(fake_bundle("sentence-embedding"), tmp_path / "store", folder)
+        until(lambda: window.engine)
+        window.open_folder(folder / "deep")
+        until(lambda: "1 passages of 1 files" in window.status["text"])
+        window.query.set("dog")
+        until(lambda: window.results.hits)
+        assert [hit.passage.file for hit in window.results.hits] == ["b.md"]
+        assert not window.progress_row.winfo_ismapped()
+        window.close()
+
     def test_an_error_is_told_in_the_window(
         self, driven: Callable[..., Any], tmp_path: Path
     ) -> None:

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <iosfwd>
-
 #include <nlohmann/json_fwd.hpp>
 
 #include "edge_tx/engine.hpp"

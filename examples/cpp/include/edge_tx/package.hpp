@@ -9,12 +9,12 @@
 namespace edge_tx {
 
 struct Package {
-    std::filesystem::path entry;       // the graph to open
+    std::filesystem::path entry;  // the graph to open
     std::string task;
-    std::vector<std::string> labels;   // names of a classifier's outputs, by index
-    std::string prompt;                // goes before every text
-    std::int64_t max_length = 0;       // tokens of a row; longer texts are cut
-    std::vector<std::string> inputs;   // of a graph that takes token ids; empty if it takes text
+    std::vector<std::string> labels;  // names of a classifier's outputs, by index
+    std::string prompt;               // goes before every text
+    std::int64_t max_length = 0;      // tokens of a row; longer texts are cut
+    std::vector<std::string> inputs;  // of a graph that takes token ids; empty if it takes text
     std::vector<std::string> outputs;
 };
 
