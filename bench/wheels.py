@@ -15,7 +15,7 @@ from edge_tx.errors import InvalidConfig, RemoteFailed
 
 __all__ = ["build", "extras", "find", "identity"]
 
-_ROOMS = ("edge_tx", "exporters", "calibration", "runtimes", "bench")
+_ROOMS = ("edge_tx", "exporters", "calibration", "runtimes", "bench", "examples")
 _FILES = ("pyproject.toml", "README.md", "LICENSE")
 
 
@@ -54,7 +54,7 @@ def build(folder: Path) -> Path:
     source.mkdir()
     # A copy: setuptools writes beside the sources, and a checkout is not ours to write in.
     for name in _ROOMS:
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "node_modules")
         shutil.copytree(root / name, source / name, symlinks=True, ignore=ignored)
     for name in _FILES:
         shutil.copy(root / name, source)

@@ -83,7 +83,7 @@ def prove(made: Quantized) -> Quantized:
     """
     # By its dotted name, as every room reaches another.
     flown = resolve(_PREFLIGHT)(made.entry, made.entry.with_name(_PROFILES))
-    return replace(made, tools={**made.tools, "preflight": flown})
+    return replace(made, tools={**made.tools, **flown.tools, "preflight": flown.outcome})
 
 
 def _static(job: Job, entry: Path) -> tuple[Unit, ...]:

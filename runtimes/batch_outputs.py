@@ -147,7 +147,9 @@ def quantized(vectors: Array) -> tuple[Array, Array]:
         ``int8[rows, dim]`` and ``float32[rows]``.
     """
     largest = np.abs(vectors).max(axis=1, initial=0.0)
-    scales = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+    scales = (largest / np.float32(127)).astype(np.float32)
+    # Below the smallest normal number a scale is inexact, or nought; such rows are noughts.
+    scales = np.where(scales >= np.finfo(np.float32).tiny, scales, np.float32(1))
     return np.rint(vectors / scales[:, None]).astype(np.int8), scales
 
 

@@ -16,6 +16,7 @@ def test_all_is_this() -> None:
         "EdgeTxError",
         "Model",
         "Report",
+        "Training",
         "TruncationWarning",
         "__version__",
         "batch",

@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import os
-import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -351,22 +351,32 @@ def test_kills_leave_an_undisturbed_runs_bytes(embedder: Path, many: Path, tmp_p
     assert outcome.different == ()
 
 
+# A process of its own, which is asked to stop in the middle of its first output file.
+INTERRUPTED = """
+import signal, sys
+from edge_tx.cli.app import main
+from edge_tx.runtimes import batch_run
+
+say, once = batch_run.Run._say, iter([True])
+
+def interrupted(run):
+    if next(once, False):
+        signal.raise_signal(signal.SIGINT)
+    say(run)
+
+batch_run.Run._say = interrupted
+main()
+"""
+
+
 def test_ctrl_c_stops_at_a_shards_edge_and_says_how_to_go_on(
-    embedder: Path, many: Path, tmp_path: Path, edge_tx: EdgeTx, monkeypatch: pytest.MonkeyPatch
+    embedder: Path, many: Path, tmp_path: Path, edge_tx: EdgeTx
 ) -> None:
-    say = batch_run.Run._say
-    once = iter([True])
-
-    def interrupted(run: Any) -> None:
-        if next(once, False):
-            signal.raise_signal(signal.SIGINT)
-        say(run)
-
-    monkeypatch.setattr(batch_run.Run, "_say", interrupted)
     words = ("batch", embedder, many, "--shard-rows", "20", "-o")
-    stopped = edge_tx(*words, tmp_path / "out")
-    assert stopped.code == 130
-    assert "the same command goes on" in stopped.err
+    command = [sys.executable, "-c", INTERRUPTED, *map(str, words), str(tmp_path / "out")]
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "the same command goes on" in stopped.stderr
     assert 0 < len(list((tmp_path / "out").glob("part-*"))) < 15
     assert edge_tx(*words, tmp_path / "out").code == 0
     assert edge_tx(*words, tmp_path / "whole").code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import signal
 import subprocess
@@ -35,7 +36,7 @@ def test_distill(tiny_model: Run, edge_tx: Run, texts: Path, tmp_path: Path) -> 
     assert done.code == 0, done.err
     assert "weights" in done.out
     assert "teacher 1.0000" in done.out
-    assert "distilling: step 18, loss" in done.err
+    assert re.search(r"distilling: step \d+, loss", done.err)
     assert edge_tx("export", tmp_path / "a", "-o", tmp_path / "a.bundle", "-q").code == 0
     again = edge_tx(*args, "--student", tmp_path / "a", "-o", tmp_path / "b", "--json", "-q",
                     "--metric", "cosine")  # fmt: skip

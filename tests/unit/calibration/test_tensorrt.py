@@ -110,7 +110,7 @@ def test_weights_use_all_eight_bits(made: Quantized) -> None:
 
 @pytest.mark.skipif(RTX is None, reason="pip install 'edge-tx[tensorrt-rtx]'")
 def test_nvidias_parser_and_builder_take_it(made: Quantized) -> None:
-    assert "parsed, built for" in quantizer.prove(made).tools["preflight"]
+    assert "passed with TensorRT-RTX" in quantizer.prove(made).tools["preflight"]
 
 
 def test_half_precision_is_near_fp32(graph: Path, tmp_path: Path) -> None:
