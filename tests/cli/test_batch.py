@@ -20,7 +20,6 @@ import pytest
 import edge_tx
 from edge_tx.bench.batch_crash import crash, fingerprints
 from edge_tx.errors import BatchStopped, InvalidConfig, InvalidInput
-from edge_tx.runtimes import batch_run
 from edge_tx.runtimes.batch_report import BatchProgress
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'edge-tx[batch]' for batch jobs")
