@@ -195,7 +195,8 @@ def _nodes(
     raw = [f"{_PREFIX}raw{place}" for place in range(row.outputs)]
     inner = [make(row.name, ["text"], raw, domain=_DOMAIN, **attributes)]
     for operator, inputs, output in (
-        ("Slice", ("raw0", "one", "last", "zero"), "body"),
+        ("Reshape", ("raw0", "last"), "ids"),  # RobertaTokenizer gives a batch of one
+        ("Slice", ("ids", "one", "last", "zero"), "body"),
         ("Slice", ("body", "from", "to", "zero"), "cut"),
         ("Concat", ("before", "cut", "after"), "row"),
     ):
