@@ -52,7 +52,7 @@ def _named(model: ReportModel) -> str:
 
 
 def _terminal_width() -> int:
-    return shutil.get_terminal_size((120, 24)).columns
+    return shutil.get_terminal_size((80, 24)).columns  # as rich has it, without a terminal too
 
 
 def _about(context: ReportContext) -> dict[str, object]:
