@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def write(report: Report, names: Iterable[str]) -> Iterator[str]:
-    """Writes a report to files.
+    """Writes a report to files, each whole or not at all.
 
     Yields:
         The name of each, when it is written.
@@ -39,7 +40,16 @@ def write(report: Report, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         try:
             text = render(report, SUFFIXES[Path(name).suffix])
-            Path(name).write_text(text, encoding="utf-8")
+            _replace(Path(name), text)
         except OSError as exc:
             raise InvalidConfig(f"{name} cannot be written: {exc.strerror}") from exc
         yield name
+
+
+def _replace(path: Path, text: str) -> None:
+    work = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        work.write_text(text, encoding="utf-8")
+        work.replace(path)
+    finally:
+        work.unlink(missing_ok=True)
