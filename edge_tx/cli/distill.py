@@ -6,6 +6,8 @@ import click
 
 from edge_tx.cli import reading
 from edge_tx.cli.options import (
+    data_option,
+    new_folder_option,
     pairs_option,
     revision_option,
     seed_option,
@@ -22,19 +24,8 @@ from edge_tx.cli.screen import Screen, facts, output_options
     required=True,
     help="A folder (pruned, too), layers=3, layers=0,2,5 or layers=search:3 of the teacher.",
 )
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(),
-    help="Real inputs: a text a line, .jsonl, .csv, .tsv or .parquet.",
-)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(),
-    help="The new folder, which must not be there yet.",
-)
+@data_option
+@new_folder_option
 @click.option("--dev", type=click.Path(), help="Rows to measure on; by default a part of --data.")
 @click.option(
     "--metric",

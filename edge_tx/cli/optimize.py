@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_tx.cli import reading
+from edge_tx.cli.options import data_option
 from edge_tx.cli.screen import Screen, facts, grid, human_bytes, output_options
 from edge_tx.cli.suggesting import backend_names
 from edge_tx.errors import InvalidConfig
@@ -43,12 +44,7 @@ _MARKS = {
 @click.command("optimize")
 @click.argument("model", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="The new bundle.")
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(),
-    help="Real inputs: a text a line, .jsonl, .csv, .tsv or .parquet.",
-)
+@data_option
 @click.option(
     "--dev",
     type=click.Path(),

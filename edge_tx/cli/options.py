@@ -7,7 +7,9 @@ import click
 from edge_tx.cli.suggesting import task_names
 
 __all__ = [
+    "data_option",
     "metric_option",
+    "new_folder_option",
     "pairs_option",
     "revision_option",
     "seed_option",
@@ -15,11 +17,26 @@ __all__ = [
     "threads_option",
 ]
 
+data_option = click.option(
+    "--data",
+    required=True,
+    type=click.Path(),
+    help="Real inputs: a text a line, .jsonl, .csv, .tsv or .parquet.",
+)
+
 metric_option = click.option(
     "--metric",
     default="cosine",
     show_default=True,
     help="accuracy, f1, em, spearman...; cosine and agreement need no labels.",
+)
+
+new_folder_option = click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    help="The new folder, which must not be there yet.",
 )
 
 pairs_option = click.option(

@@ -7,6 +7,7 @@ import click
 from edge_tx.cli import reading
 from edge_tx.cli.options import (
     metric_option,
+    new_folder_option,
     pairs_option,
     revision_option,
     seed_option,
@@ -17,13 +18,7 @@ from edge_tx.cli.screen import Screen, facts, output_options
 
 @click.command("sparsify")
 @click.argument("model", type=click.Path())
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(),
-    help="The new folder, which must not be there yet.",
-)
+@new_folder_option
 @click.option(
     "--method",
     default="obs",
