@@ -1,10 +1,12 @@
 #!/usr/bin/env node
-// node answer.mjs BUNDLE TEXT...    answers for people
-// node answer.mjs BUNDLE            questions on stdin, answers on stdout, as JSON lines
+// node answer.mjs [--graph NAME] BUNDLE TEXT...    answers for people
+// node answer.mjs [--graph NAME] BUNDLE            questions on stdin, answers on stdout, as JSON lines
 
 import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
 
-import { BundleError, classify, cosine } from "./src/encode.mjs";
+import { classify, cosine } from "./src/encode.mjs";
+import { BundleError } from "./src/manifest.mjs";
 import { Model } from "./src/model.mjs";
 
 /** Prints answers to texts: labels and scores, or how alike the texts are. */
@@ -48,10 +50,21 @@ async function serve(model, input, output) {
   }
 }
 
-const [folder, ...texts] = process.argv.slice(2);
+const USAGE = "usage: node answer.mjs [--graph NAME] BUNDLE [TEXT...]";
+
+function args() {
+  try {
+    const { values, positionals } = parseArgs({ options: { graph: { type: "string" } }, allowPositionals: true });
+    if (positionals.length) return { graph: values.graph, place: positionals[0], texts: positionals.slice(1) };
+  } catch (error) {
+    throw new BundleError(`${error.message}; ${USAGE}`);
+  }
+  throw new BundleError(USAGE);
+}
+
 try {
-  if (!folder) throw new BundleError("usage: node answer.mjs BUNDLE [TEXT...]");
-  const model = await Model.open(folder);
+  const { graph, place, texts } = args();
+  const model = await Model.open(place, { graph });
   await (texts.length ? show(model, texts) : serve(model, process.stdin, process.stdout));
 } catch (error) {
   // What is wrong with a bundle is the user's to know; anything else is a bug, with its trace.

@@ -3,6 +3,7 @@
 import { Model, prove } from "./model.mjs";
 import { searchView } from "./search.mjs";
 import { classifyView } from "./classify.mjs";
+import { abandon, adopt, isAdopted } from "./store.mjs";
 
 const VIEWS = { "sentence-embedding": searchView, "text-classification": classifyView };
 const $ = (id) => document.getElementById(id);
@@ -40,11 +41,30 @@ try {
   $("status").textContent = "Not ready";
   $("retry").onclick = () => location.reload();
 }
+$("back").hidden = !(await isAdopted());
+$("back").onclick = () => abandon().then(() => location.reload());
+$("open").onchange = ({ target }) => open(target.files[0]);
 document.documentElement.dataset.settled = "";
 
-function say({ threads }) {
+function say({ name, graph, threads }) {
   const network = navigator.onLine ? "Ready, works offline" : "Ready, offline";
   $("status").textContent = `${network} · ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  $("status").title = `${name}, ${graph}`;
+}
+
+/** Takes a bundle from this device in place of the one that runs. */
+async function open(file) {
+  if (!file) return;
+  $("proof").className = "";
+  $("proof").textContent = `Reading ${file.name}…`;
+  try {
+    await adopt(file);
+    location.reload();
+  } catch (error) {
+    $("proof").className = "bad";
+    $("proof").textContent = `${error.message}.`;
+  }
+  $("open").value = ""; // so that the same file can be tried again
 }
 
 async function check(info) {

@@ -1,5 +1,7 @@
 // The page's side of the model.
 
+import { cosine } from "./lib/encode.mjs";
+
 export class Model {
   #worker = new Worker(new URL("./worker.mjs", import.meta.url), { type: "module" });
   #asked = new Map();
@@ -58,6 +60,7 @@ export async function prove(model, { golden, parity }) {
       const error = Math.max(...wanted.values.map((value, place) => Math.abs(value - (values[place] ?? NaN))));
       // Written so that NaN fails too.
       holds &&= error <= Math.max(golden.tolerance * peak, 2 * parity.max_abs_error);
+      holds &&= 1 - cosine(values, wanted.values) <= Math.max(golden.tolerance, 2 * (1 - parity.min_cosine));
       largest = Math.max(largest, error);
     }
     right += holds ? 1 : 0;

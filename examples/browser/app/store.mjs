@@ -1,22 +1,25 @@
-// The bundle's files: fetched once, compared with the manifest's hashes, then kept.
+// The bundle's files: fetched once, compared with the manifest's hashes, then kept. A person may
+// open an .etx file in place of the bundle that the app came with.
 
-import { BundleError, checkManifest, findGraph } from "./lib/encode.mjs";
+import { Archive, hash } from "./lib/archive.mjs";
+import { BundleError, findFile, parseManifest, smallestGraph } from "./lib/manifest.mjs";
 
 const CACHE = "model";
 const BASE = "model/";
+const OPENED = `${BASE}opened.json`; // manifest of the .etx file that was opened last
 
 /**
  * Opens the bundle, from the network the first time and from this device ever after.
  *
  * @param {(done: number, total: number) => void} progress Told bytes while they come in.
- * @returns {Promise<{manifest: any, graph: ArrayBuffer, tokenizerJson: string, golden: any}>}
+ * @returns {Promise<{manifest: any, graph: any, model: ArrayBuffer, tokenizerJson: string, golden: any}>}
  * @throws {BundleError} It is damaged, of a newer edge_tx, or not here yet and there is no network.
  */
 export async function openBundle(progress) {
   const cache = await caches.open(CACHE);
   const manifest = await readManifest(cache);
-  const graph = findGraph(manifest);
-  const wanted = [...manifest.files, ...graph.files];
+  const graph = smallestGraph(manifest);
+  const wanted = neededFor(manifest, graph);
   const total = wanted.reduce((sum, record) => sum + record.size, 0);
   let done = 0;
   const contents = new Map();
@@ -29,26 +32,53 @@ export async function openBundle(progress) {
   const text = (name) => new TextDecoder().decode(contents.get(name));
   return {
     manifest,
-    graph: contents.get(graph.entry),
+    graph,
+    model: contents.get(graph.entry),
     tokenizerJson: text("tokenizer.json"),
     golden: JSON.parse(text("golden.json")),
   };
 }
 
-/** The newest manifest there is: the server's, else the one that was kept. */
+/**
+ * Keeps the bundle of an .etx file, to be opened from now on.
+ *
+ * @param {File} file
+ * @throws {BundleError} It is damaged, of a newer edge_tx, or has no graph for ONNX Runtime.
+ */
+export async function adopt(file) {
+  const archive = new Archive(new Uint8Array(await file.arrayBuffer()), file.name);
+  const { manifest } = archive;
+  const cache = await caches.open(CACHE);
+  for (const record of neededFor(manifest, smallestGraph(manifest))) {
+    await keep(cache, record, await archive.read(record));
+  }
+  await cache.put(OPENED, new Response(JSON.stringify(manifest)));
+}
+
+/** Goes back to the bundle that the app came with. */
+export async function abandon() {
+  await (await caches.open(CACHE)).delete(OPENED);
+}
+
+/** Whether somebody opened an .etx file. */
+export async function isAdopted() {
+  return (await (await caches.open(CACHE)).match(OPENED)) !== undefined;
+}
+
+function neededFor(manifest, graph) {
+  return [findFile(manifest, "tokenizer.json"), findFile(manifest, "golden.json"), ...graph.files];
+}
+
+/** What was opened, else the newest manifest there is: the server's, or the one that was kept. */
 async function readManifest(cache) {
+  const opened = await cache.match(OPENED);
+  if (opened) return parseManifest(await opened.text());
   const url = `${BASE}manifest.json`;
   const fresh = await fetch(url).catch(() => null);
   const response = fresh?.ok ? fresh : await cache.match(url);
   if (!response) throw new BundleError("the model is not on this device yet: connect once to fetch it");
   const text = await response.text();
-  let manifest;
-  try {
-    manifest = JSON.parse(text);
-  } catch {
-    throw new BundleError("manifest.json is not JSON: put the bundle on the server again");
-  }
-  checkManifest(manifest);
+  const manifest = parseManifest(text);
   await cache.put(url, new Response(text));
   return manifest;
 }
@@ -63,15 +93,17 @@ async function read(cache, record, progress) {
     return kept.arrayBuffer();
   }
   const bytes = await download(record, progress);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (hex !== record.sha256) {
+  if ((await hash(bytes)) !== record.sha256) {
     throw new BundleError(`${record.path} is damaged: its sha256 is not the manifest's; put the bundle on the server again`);
   }
+  await keep(cache, record, bytes);
+  return bytes;
+}
+
+async function keep(cache, record, bytes) {
   await cache.put(keyOf(record), new Response(bytes)).catch(() => {
     throw new BundleError("this device has no room to keep the model: free some storage");
   });
-  return bytes;
 }
 
 async function download(record, progress) {
@@ -93,6 +125,6 @@ async function download(record, progress) {
 }
 
 async function forgetOthers(cache, wanted) {
-  const names = new Set([...wanted.map(keyOf), `${BASE}manifest.json`].map((name) => new URL(name, location).href));
+  const names = new Set([...wanted.map(keyOf), `${BASE}manifest.json`, OPENED].map((name) => new URL(name, location).href));
   for (const request of await cache.keys()) if (!names.has(request.url)) await cache.delete(request);
 }

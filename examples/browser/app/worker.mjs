@@ -1,7 +1,8 @@
 // The model, in a thread of its own so that the page never waits.
 
 import * as ort from "./lib/ort.wasm.min.mjs";
-import { BundleError, Encoder, feeds } from "./lib/encode.mjs";
+import { Encoder, feeds } from "./lib/encode.mjs";
+import { BundleError } from "./lib/manifest.mjs";
 import { openBundle } from "./store.mjs";
 
 ort.env.wasm.wasmPaths = new URL("./lib/", import.meta.url).href;
@@ -16,7 +17,7 @@ async function open() {
   const bundle = await openBundle((done, total) => postMessage({ kind: "progress", done, total }));
   postMessage({ kind: "progress", done: 0, total: 0 });
   encoder = new Encoder(bundle.tokenizerJson, bundle.manifest);
-  session = await ort.InferenceSession.create(bundle.graph, { executionProviders: ["wasm"] });
+  session = await ort.InferenceSession.create(bundle.model, { executionProviders: ["wasm"] });
   const { task, settings, source, stamp } = bundle.manifest;
   postMessage({
     kind: "ready",
@@ -25,7 +26,8 @@ async function open() {
     stamp,
     name: source.name,
     golden: bundle.golden,
-    parity: bundle.manifest.graphs.find((graph) => graph.backend === "onnx").parity,
+    graph: bundle.graph.name,
+    parity: bundle.graph.parity,
     maxLength: encoder.maxLength,
     threads: ort.env.wasm.numThreads,
     ms: performance.now() - began,

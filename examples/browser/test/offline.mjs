@@ -8,6 +8,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
+import { zipSync } from "fflate";
+
 import { DIST, phone, settled } from "./browser.mjs";
 
 const [shots] = process.argv.slice(2);
@@ -96,6 +98,65 @@ for (const [name, harm, said] of [
     }
   });
 }
+
+test("an .etx file is opened, and left again", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "edge-tx-browser-"));
+  const other = await phone();
+  const choose = async (bytes) => {
+    const file = path.join(folder, "mine.etx");
+    await writeFile(file, bytes);
+    await other.page.setInputFiles("#open", file);
+  };
+  const said = (pattern) =>
+    other.page.waitForFunction((source) => new RegExp(source).test(document.querySelector("#proof").textContent), pattern.source);
+  try {
+    await other.page.goto(other.url);
+    await settled(other.page);
+    for (const [members, pattern] of [
+      [await packed((name, bytes) => { if (name === "tokenizer.json") bytes[99] ^= 1; }), /tokenizer\.json in mine\.etx is damaged/],
+      [await packed((name, bytes) => (name === "manifest.json" ? aged(bytes) : undefined)), /has schema 99/],
+      [{ ...(await packed()), "../outside": new Uint8Array(1) }, /holds \.\.\/outside/],
+    ]) {
+      await choose(zipSync(members, { level: 0 }));
+      await said(pattern);
+    }
+    await choose(Buffer.from("not a zip"));
+    await said(/is not a bundle, or is cut off/);
+    assert.equal(await other.page.isHidden("#back"), true);
+
+    const renamed = await packed((name, bytes) => (name === "manifest.json" ? named(bytes, "another") : undefined));
+    await choose(zipSync(renamed, { level: 0 }));
+    await other.page.waitForSelector("#back:not([hidden])", { timeout: 120_000 });
+    assert.match(await other.page.getAttribute("#status", "title"), /^another, /);
+    const proof = await other.page.evaluate(() => edgeTx.prove());
+    assert.equal(proof.right, proof.asked);
+    await shoot(other.page, `${task}-opened`);
+    await other.page.click("#back");
+    await other.page.waitForSelector("#back[hidden]", { state: "attached" });
+    await settled(other.page);
+    assert.doesNotMatch(await other.page.getAttribute("#status", "title"), /^another, /);
+    assert.deepEqual(other.errors, []);
+  } finally {
+    await other.close();
+    await rm(folder, { recursive: true });
+  }
+});
+
+/** The members of the app's own bundle, its manifest first. */
+async function packed(change = () => undefined) {
+  const manifest = JSON.parse(await readFile(path.join(DIST, "model", "manifest.json"), "utf8"));
+  const records = [...manifest.files, ...manifest.graphs.flatMap((graph) => graph.files)];
+  const members = {};
+  for (const name of ["manifest.json", ...records.map((record) => record.path).sort()]) {
+    const bytes = await readFile(path.join(DIST, "model", name));
+    members[name] = change(name, bytes) ?? bytes;
+  }
+  return members;
+}
+
+const edited = (bytes, change) => Buffer.from(JSON.stringify(change(JSON.parse(bytes))));
+const aged = (bytes) => edited(bytes, (manifest) => ({ ...manifest, schema: 99 }));
+const named = (bytes, name) => edited(bytes, (manifest) => ({ ...manifest, source: { ...manifest.source, name } }));
 
 async function damage(folder) {
   const manifest = JSON.parse(await readFile(path.join(folder, "model", "manifest.json"), "utf8"));

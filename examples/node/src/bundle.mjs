@@ -1,4 +1,4 @@
-// A bundle's folder, opened with every file that is used checked against its hash.
+// A bundle, opened with every file that is used checked against its hash.
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -6,54 +6,53 @@ import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 
-import { BundleError, checkManifest, findGraph } from "./encode.mjs";
+import { Archive } from "./archive.mjs";
+import { BundleError, findFile, findGraph, parseManifest } from "./manifest.mjs";
 
 /**
  * Opens a bundle.
  *
- * @param {string} folder
- * @returns {Promise<{manifest: any, graph: any, graphPath: string, tokenizerJson: string}>}
+ * @param {string} place A folder, or an .etx file.
+ * @param {string} [graphName] The graph to run; the first for ONNX Runtime if none.
+ * @returns {Promise<{manifest: any, model: string | Uint8Array, tokenizerJson: string}>} With the
+ *   graph's path, or its bytes if it is in an .etx file.
  * @throws {BundleError} There is none, it is damaged, or of a newer edge_tx.
  */
-export async function openBundle(folder) {
-  if (folder.endsWith(".etx")) {
-    throw new BundleError(`${folder} is packed: unzip ${folder} -d model, and give the folder`);
-  }
-  const manifest = await readManifest(folder);
-  const graph = findGraph(manifest);
-  const tokenizer = manifest.files.find((record) => record.path === "tokenizer.json");
-  if (!tokenizer) throw new BundleError(`${folder} has no tokenizer.json`);
-  await Promise.all([tokenizer, ...graph.files].map((record) => check(folder, record)));
-  return {
-    manifest,
-    graph,
-    graphPath: path.join(folder, graph.entry),
-    tokenizerJson: await readFile(path.join(folder, tokenizer.path), "utf8"),
-  };
+export async function openBundle(place, graphName) {
+  return place.endsWith(".etx") ? openArchive(place, graphName) : openFolder(place, graphName);
 }
 
-async function readManifest(folder) {
-  let text;
-  try {
-    text = await readFile(path.join(folder, "manifest.json"), "utf8");
-  } catch (error) {
-    throw new BundleError(`no bundle at ${folder}: ${error.code} for manifest.json`);
+async function openArchive(file, graphName) {
+  const archive = new Archive(await readBytes(file), file);
+  const { manifest } = archive;
+  const graph = findGraph(manifest, graphName);
+  if (graph.files.length > 1) {
+    throw new BundleError(`${graph.name} has its weights in files of their own: unzip ${file} -d model, and give the folder`);
   }
+  const tokenizer = await archive.read(findFile(manifest, "tokenizer.json"));
+  return { manifest, model: await archive.read(graph.files[0]), tokenizerJson: new TextDecoder().decode(tokenizer) };
+}
+
+async function openFolder(folder, graphName) {
+  const text = await readBytes(path.join(folder, "manifest.json"));
+  const manifest = parseManifest(new TextDecoder().decode(text), path.join(folder, "manifest.json"));
+  const graph = findGraph(manifest, graphName);
+  const tokenizer = findFile(manifest, "tokenizer.json");
+  await Promise.all([tokenizer, ...graph.files].map((record) => check(folder, record)));
+  const tokenizerJson = await readFile(path.join(folder, tokenizer.path), "utf8");
+  return { manifest, model: path.join(folder, graph.entry), tokenizerJson };
+}
+
+async function readBytes(file) {
   try {
-    const manifest = JSON.parse(text);
-    checkManifest(manifest);
-    return manifest;
+    return await readFile(file);
   } catch (error) {
-    if (error instanceof BundleError) throw error;
-    throw new BundleError(`${folder}/manifest.json is not JSON: ${error.message}`);
+    throw new BundleError(`no bundle at ${file}: ${error.code}`);
   }
 }
 
 async function check(folder, record) {
   const file = path.join(folder, record.path);
-  if (!path.resolve(file).startsWith(path.resolve(folder) + path.sep)) {
-    throw new BundleError(`the manifest reaches outside of the bundle: ${record.path}`);
-  }
   const found = await stat(file).catch(() => null);
   if (found?.size !== record.size) {
     throw new BundleError(`${file} is damaged: ${found?.size ?? "no"} bytes, not ${record.size}`);

@@ -2,42 +2,7 @@
 
 import { Tokenizer } from "@huggingface/tokenizers";
 
-/** What a user can cause: its message is shown as it is. */
-export class BundleError extends Error {
-  name = "BundleError";
-}
-
-const SCHEMA = 1;
-
-/**
- * Checks what a manifest says before anything else of the bundle is read.
- *
- * @param {any} manifest Contents of manifest.json.
- * @throws {BundleError} It is of a newer edge_tx, or no manifest.
- */
-export function checkManifest(manifest) {
-  if (!Number.isInteger(manifest?.schema)) {
-    throw new BundleError("manifest.json is not a bundle's: it has no schema");
-  }
-  if (manifest.schema > SCHEMA) {
-    throw new BundleError(
-      `this bundle has schema ${manifest.schema}, and this app reads ${SCHEMA}: update the app`,
-    );
-  }
-}
-
-/**
- * The graph to run: the first for ONNX Runtime.
- *
- * @param {any} manifest Contents of manifest.json.
- * @throws {BundleError} There is none.
- */
-export function findGraph(manifest) {
-  const graph = manifest.graphs.find((one) => one.backend === "onnx");
-  if (graph) return graph;
-  const held = manifest.graphs.map((one) => one.name).join(", ");
-  throw new BundleError(`the bundle has no graph for ONNX Runtime, only ${held}: export --to onnx`);
-}
+import { BundleError } from "./manifest.mjs";
 
 /** Token ids of one row. */
 export class Encoder {

@@ -18,13 +18,14 @@ export class Model {
   /**
    * Opens a bundle's graph for ONNX Runtime on the CPU.
    *
-   * @param {string} folder
-   * @param {number} [threads] By default those that ONNX Runtime finds.
+   * @param {string} place A folder, or an .etx file.
+   * @param {{graph?: string, threads?: number}} [options] The graph's name, the first for ONNX
+   *   Runtime if none; and threads, those that ONNX Runtime finds if 0.
    */
-  static async open(folder, threads = 0) {
-    const bundle = await openBundle(folder);
+  static async open(place, { graph, threads = 0 } = {}) {
+    const bundle = await openBundle(place, graph);
     const encoder = new Encoder(bundle.tokenizerJson, bundle.manifest);
-    const session = await InferenceSession.create(bundle.graphPath, {
+    const session = await InferenceSession.create(bundle.model, {
       executionProviders: ["cpu"],
       intraOpNumThreads: threads,
     });
