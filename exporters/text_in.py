@@ -9,12 +9,13 @@ users do. See ``docs/embedding.md``.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_tx import conformance, swap
 from edge_tx.backends import resolve
@@ -28,7 +29,7 @@ from edge_tx.errors import (
     UnsupportedModel,
 )
 from edge_tx.exporters.causes import root_cause
-from edge_tx.exporters.text_in_texts import HARD
+from edge_tx.exporters.text_in_texts import HARD, hard_pairs
 from edge_tx.manifest_json import GOLDEN
 from edge_tx.strict_json import dumps, encode
 from edge_tx.text_in import CARD, SCHEMA
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
     from edge_tx.golden_json import Golden
     from edge_tx.manifest import Graph
 
-__all__ = ["KINDS", "Kind", "Made", "Packed", "Part", "find", "pack"]
+__all__ = ["KINDS", "Kind", "Made", "Packed", "Part", "Text", "find", "pack"]
+
+Text = str | tuple[str, str]
+"""What a string-in graph is asked: a text, or a pair where its task takes two."""
 
 _ONE_TEXT = (
     "sentence-embedding",
@@ -47,6 +51,7 @@ _ONE_TEXT = (
     "token-classification",
     "fill-mask",
 )
+_PAIR = ("text-ranking",)  # an answer to a question is a place in the text, which no graph tells
 _SHOWN = 5
 
 
@@ -64,6 +69,16 @@ class Part:
     graph: Graph
     length: int = 0
 
+    @property
+    def pair(self) -> bool:
+        """Whether the graph takes two texts."""
+        return self.bundle.manifest.task in _PAIR
+
+    @property
+    def hard(self) -> tuple[Text, ...]:
+        """What its tokenizer is held against the bundle's on."""
+        return hard_pairs(self.bundle.manifest.tokenizer.max_length) if self.pair else HARD
+
 
 class Made(Protocol):
     """A string-in graph that was written, and that can be asked."""
@@ -80,10 +95,10 @@ class Made(Protocol):
     def length(self) -> int:
         """Most tokens of a text that it reads."""
 
-    def answers(self, texts: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    def answers(self, texts: Sequence[Text]) -> Sequence[Mapping[str, Any]]:
         """Answers of the written graph, as of the conformance protocol."""
 
-    def different(self, texts: Sequence[str]) -> Sequence[str]:
+    def different(self, texts: Sequence[Text]) -> Sequence[Text]:
         """The texts that its tokenizer reads otherwise than the bundle's."""
 
 
@@ -98,6 +113,7 @@ class Kind:
         write: ``"module:function"`` called as ``(part, entry) -> Made``.
         exact: Whether every hard string must be equal too; else those that are not are told.
         takes: What it takes beside a graph, by name of the option.
+        pairs: Whether its tokenizer takes pairs.
     """
 
     name: str
@@ -106,10 +122,17 @@ class Kind:
     write: str
     exact: bool = False
     takes: tuple[str, ...] = ()
+    pairs: bool = False
 
 
 _ROWS = (
-    Kind("openvino", "openvino", "model.xml", "edge_tx.exporters.text_in_openvino:write"),
+    Kind(
+        "openvino",
+        "openvino",
+        "model.xml",
+        "edge_tx.exporters.text_in_openvino:write",
+        pairs=True,
+    ),
     Kind("onnx", "onnx", "model.onnx", "edge_tx.exporters.text_in_onnx:write", exact=True),
     Kind(
         "mediapipe",
@@ -133,9 +156,10 @@ class Packed:
         folder: The folder.
         entry: The file to open.
         size: Bytes of all its files.
-        asked: Golden texts that were answered right.
-        skipped: Golden cases that are not one text, or are too long for the fixed shape.
-        different: Hard strings that its tokenizer reads otherwise than the bundle's.
+        asked: Golden texts, or pairs, that were answered right.
+        skipped: Golden cases that are of another form, or are too long for the fixed shape.
+        different: Hard strings, or pairs of them, that its tokenizer reads otherwise than the
+            bundle's.
         prepare: What an app does to a text first: empty for nothing.
     """
 
@@ -144,7 +168,7 @@ class Packed:
     size: int
     asked: int
     skipped: int
-    different: tuple[str, ...]
+    different: tuple[Text, ...]
     prepare: str
 
 
@@ -194,13 +218,13 @@ def pack(
         with _vendor_errors(row, part):
             write: Callable[[Part, Path], Made] = resolve(row.write)
             made = write(part, new / row.entry)
-            golden, skipped = _askable(bundle.golden(), made.length)
+            golden, skipped = _askable(part, made.length)
             _prove(row, part, golden, made)
-            different = tuple(made.different(HARD))
+            different = tuple(made.different(part.hard))
         if different and row.exact:
             raise ParityFailed(
-                f"the {row.name} tokenizer reads {len(different)} of {len(HARD)} strings otherwise "
-                f"than this model's: {_listed(different)}; nothing is written: tokenize in the "
+                f"the {row.name} tokenizer reads {len(different)} of {len(part.hard)} strings "
+                f"otherwise than this model's: {_listed(different)}; nothing is written: tokenize in the "
                 "app, or take another kind"
             )
         packed = Packed(
@@ -216,10 +240,11 @@ def pack(
 
 def _graph(bundle: Bundle, row: Kind, name: str | None) -> Graph:
     task = bundle.manifest.task
-    if task not in _ONE_TEXT:
+    able = _ONE_TEXT + (_PAIR if row.pairs else ())
+    if task not in able:
         raise UnsupportedModel(
-            f"{task} takes more than one text, and a string-in graph takes one: "
-            f"it is made for {', '.join(_ONE_TEXT)}"
+            f"{task} needs more than a string-in graph for {row.name} gives: "
+            f"it is made for {', '.join(able)}"
         )
     graph = bundle.graphs_of(row.backend)[0] if name is None else bundle.graph(name)
     if graph.backend != row.backend:
@@ -263,23 +288,27 @@ def _vendor_errors(row: Kind, part: Part) -> Iterator[None]:
         ) from exc
 
 
-def _askable(golden: Golden, length: int) -> tuple[Golden, int]:
-    """The golden cases that are one text and fit, and how many are not."""
+def _askable(part: Part, length: int) -> tuple[Golden, int]:
+    """The golden cases that are of the graph's form and fit, and how many are not."""
+    golden = part.bundle.golden()
     cases = tuple(
         question.case
         for question in conformance.questions(golden)
-        if isinstance(question.case.input, str) and len(question.row.ids) <= length
+        if isinstance(question.case.input, str) != part.pair and len(question.row.ids) <= length
     )
     if not cases:
+        form = "a pair" if part.pair else "one text"
         raise UnsupportedModel(
-            f"none of the bundle's golden cases is one text of at most {length} tokens, so the "
+            f"none of the bundle's golden cases is {form} of at most {length} tokens, so the "
             "graph cannot be proven"
         )
     return replace(golden, cases=cases), len(golden.cases) - len(cases)
 
 
 def _prove(row: Kind, part: Part, golden: Golden, made: Made) -> None:
-    texts = [cast(str, case.input) for case in golden.cases]
+    texts = [
+        case.input if isinstance(case.input, str) else tuple(case.input) for case in golden.cases
+    ]
     answers = b"".join(dumps(answer) for answer in made.answers(prompted(part.bundle, texts)))
     score = conformance.score(golden, part.graph.parity, answers)
     if score.ok:
@@ -291,15 +320,22 @@ def _prove(row: Kind, part: Part, golden: Golden, made: Made) -> None:
     )
 
 
-def prompted(bundle: Bundle, texts: Sequence[str]) -> list[str]:
-    """Texts after the model's default prompt, which an app puts before them too."""
+def prompted(bundle: Bundle, texts: Sequence[Text]) -> list[Text]:
+    """Texts after the model's default prompt, which an app puts before them too.
+
+    Of a pair the first text, the query, gets it.
+    """
     settings = bundle.manifest.settings
     prompt = settings.prompts.get(settings.default_prompt, "")
-    return [prompt + text for text in texts]
+    return [
+        prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in texts
+    ]
 
 
-def _listed(texts: Sequence[str]) -> str:
-    shown = ", ".join(json.dumps(text[:40], ensure_ascii=False) for text in texts[:_SHOWN])
+def _listed(texts: Sequence[Text]) -> str:
+    cut = ([text[:40]] if isinstance(text, str) else [one[:40] for one in text] for text in texts)
+    words = (" and ".join(json.dumps(one, ensure_ascii=False) for one in text) for text in cut)
+    shown = ", ".join(itertools.islice(words, _SHOWN))
     return shown + (f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else "")
 
 
@@ -318,13 +354,14 @@ def _card(row: Kind, part: Part, made: Made, packed: Packed, folder: Path) -> di
         "prompt": manifest.settings.prompts.get(manifest.settings.default_prompt, ""),
         "prepare": made.prepare,
         "max_length": made.length,
+        "pair": part.pair,
         "outputs": encode(part.graph.outputs),
         "graph": part.graph.name,
         "parity": encode(part.graph.parity),
         "source": manifest.source.name,
         "stamp": manifest.stamp,
         "golden": {"asked": packed.asked, "skipped": packed.skipped},
-        "hard": {"asked": len(HARD), "different": list(packed.different)},
+        "hard": {"asked": len(part.hard), "different": list(packed.different)},
         "tools": dict(made.tools),
         "files": files,
     }

@@ -21,7 +21,7 @@ from edge_tx.backends import find
 from edge_tx.errors import MissingDependency
 
 if TYPE_CHECKING:
-    from edge_tx.exporters.text_in import Part
+    from edge_tx.exporters.text_in import Part, Text
 
 __all__ = ["Graph", "write"]
 
@@ -51,29 +51,35 @@ class Graph:
         """Longer texts are cut as the bundle cuts them."""
         return self.part.bundle.manifest.tokenizer.max_length
 
-    def answers(self, texts: Sequence[str]) -> list[Mapping[str, Any]]:
+    def answers(self, texts: Sequence[Text]) -> list[Mapping[str, Any]]:
         """Token ids and outputs of each text."""
         return [{"ids": self._ids(text), "outputs": self._outputs(text)} for text in texts]
 
-    def different(self, texts: Sequence[str]) -> list[str]:
+    def different(self, texts: Sequence[Text]) -> list[Text]:
         """The texts whose token ids are not the bundle's."""
         tokenizer = self.part.bundle.tokenizer()
         return [text for text in texts if self._ids(text) != tokenizer.encode([text])[0].ids]
 
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokens([text])["input_ids"][0].tolist()
+    def _ids(self, text: Text) -> list[int]:
+        ids: list[int] = self.tokens(_feeds(text))["input_ids"][0].tolist()
         return ids
 
-    def _outputs(self, text: str) -> dict[str, Any]:
-        found = self.model([text])
+    def _outputs(self, text: Text) -> dict[str, Any]:
+        found = self.model(_feeds(text))
         return {
             spec.name: np.asarray(found[spec.name][0], np.float32).tolist()
             for spec in self.part.graph.outputs
         }
 
 
+def _feeds(text: Text) -> dict[int, list[str]]:
+    return dict(enumerate([text] for text in ((text,) if isinstance(text, str) else text)))
+
+
 def write(part: Part, entry: Path) -> Graph:
     """Writes ``model.xml`` and ``model.bin``: ``string[batch]`` to the graph's outputs.
+
+    The input is ``text``; a graph for pairs has a second one, ``pair``.
 
     Raises:
         MissingDependency: OpenVINO, openvino-tokenizers or transformers is not installed.
@@ -81,7 +87,10 @@ def write(part: Part, entry: Path) -> Graph:
     openvino, tokenizers = _vendors()
     policy = part.bundle.manifest.tokenizer
     tokens = tokenizers.convert_tokenizer(
-        _tokenizer(part), truncation=True, max_length=policy.max_length
+        _tokenizer(part),
+        truncation=True,
+        max_length=policy.max_length,
+        number_of_inputs=1 + part.pair,
     )
     core = openvino.Core()
     alone = core.compile_model(tokens.clone(), "CPU")
@@ -131,5 +140,6 @@ def _joined(tokenizers: Any, tokens: Any, model: Any) -> Any:
     sinks = tokens.get_sinks()
     joined = tokenizers.connect_models(tokens, model)
     joined.add_sinks(sinks)
-    joined.inputs[0].get_tensor().set_names({"text"})
+    for source, name in zip(joined.inputs, ("text", "pair"), strict=False):
+        source.get_tensor().set_names({name})
     return joined

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_tx.exporters.texts import TEXTS
 
-__all__ = ["HARD"]
+__all__ = ["HARD", "hard_pairs"]
 
 _STRANGE = (
     "",
@@ -55,3 +55,17 @@ _STRANGE = (
 
 #: Every exported text, and strings chosen to break tokenizers.
 HARD: tuple[str, ...] = TEXTS + _STRANGE
+
+_PLAIN = "a plain text"
+
+
+def hard_pairs(length: int) -> tuple[tuple[str, str], ...]:
+    """Each hard string as the first and as the second text of a pair, and pairs to be cut.
+
+    Args:
+        length: Tokens that the model reads: one text of a pair may be over it, or both.
+    """
+    half, whole = "word " * (length * 2 // 3), "word " * (2 * length)
+    cut = ((whole, _PLAIN), (_PLAIN, whole), (half, half), (half, whole), (whole, half))
+    sides = ((_PLAIN, text) for text in HARD)
+    return (*((text, _PLAIN) for text in HARD), *sides, *cut)

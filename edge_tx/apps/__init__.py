@@ -18,6 +18,7 @@ from edge_tx.errors import BundleError, InvalidConfig, UnknownName
 
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
+    from edge_tx.manifest import Graph
 
 __all__ = ["KINDS", "App", "Kind", "find", "init"]
 
@@ -38,6 +39,7 @@ class Kind:
         model: Where the bundle goes, relative to the app.
         steps: Command lines that build and start it.
         text_in: Kind of string-in graph it takes in place of a bundle; empty for a bundle.
+        small: Whether it takes the smallest graph where none is named, and not the first.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Kind:
     model: str
     steps: tuple[str, ...]
     text_in: str = ""
+    small: bool = False
 
 
 _ROWS = (
@@ -62,6 +65,7 @@ _ROWS = (
         backend="onnx",
         model="model",
         steps=("npm ci --ignore-scripts", "npm run build", "npm start"),
+        small=True,
     ),
     Kind(
         name="cpp",
@@ -127,7 +131,8 @@ def init(kind: str, bundle: Bundle, dest: str | os.PathLike[str], graph: str | N
         kind: A name of :data:`KINDS`.
         bundle: An open bundle.
         dest: A folder that does not exist or is empty.
-        graph: Name of the graph; the first of the app's backend if None.
+        graph: Name of the graph; if None the first of the app's backend, or the smallest where
+            memory is dear (a browser).
 
     Raises:
         UnknownName: No such app, or the bundle has no graph for it.
@@ -137,7 +142,7 @@ def init(kind: str, bundle: Bundle, dest: str | os.PathLike[str], graph: str | N
         BundleError: The bundle is damaged, or the place cannot be written.
     """
     row = find(kind)
-    chosen = bundle.graphs_of(row.backend)[0] if graph is None else bundle.graph(graph)
+    chosen = _default(row, bundle) if graph is None else bundle.graph(graph)
     if chosen.backend != row.backend:
         raise InvalidConfig(
             f"the {row.name} app runs graphs of {row.backend}, and {chosen.name} is of "
@@ -152,6 +157,16 @@ def init(kind: str, bundle: Bundle, dest: str | os.PathLike[str], graph: str | N
         swap.sync_tree(new)
         swap.publish(new, target, work)
     return App(row, target, chosen.name, size)
+
+
+def _default(row: Kind, bundle: Bundle) -> Graph:
+    graphs = bundle.graphs_of(row.backend)
+    # Of as many megabytes the first counts, as in the app itself.
+    return min(graphs, key=_megabytes) if row.small else graphs[0]
+
+
+def _megabytes(graph: Graph) -> int:
+    return round(sum(record.size for record in graph.files) / 1e6)
 
 
 def _destination(dest: str | os.PathLike[str]) -> Path:

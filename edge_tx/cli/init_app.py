@@ -11,7 +11,10 @@ from edge_tx.cli.screen import Screen, facts, human_bytes, output_options
 @click.argument("kind")
 @click.argument("bundle", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="A new folder for the app.")
-@click.option("--graph", help="The graph to take; the first that the app can run if none.")
+@click.option(
+    "--graph",
+    help="The graph to take; the first that the app can run if none, for browser the smallest.",
+)
 @output_options
 def command(kind: str, bundle: str, output: str, graph: str | None, screen: Screen) -> None:
     """Copy an example app with a bundle in it, ready to be built and run.

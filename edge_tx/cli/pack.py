@@ -72,7 +72,8 @@ def _record(packed: Packed) -> dict[str, Any]:
 
 def _shown(packed: Packed) -> dict[str, object]:
     skipped = f"; {packed.skipped} cannot be asked" if packed.skipped else ""
-    different = "\n".join(shortened(text, 60) for text in packed.different)
+    read = (text if isinstance(text, str) else " | ".join(text) for text in packed.different)
+    different = "\n".join(shortened(text, 60) for text in read)
     return {
         "entry": packed.entry,
         "size": human_bytes(packed.size),

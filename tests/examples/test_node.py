@@ -113,6 +113,11 @@ def changed(members: dict[str, bytes], **values: Any) -> None:
     members["manifest.json"] = json.dumps(record).encode()
 
 
+def only_the_manifest(members: dict[str, bytes]) -> None:
+    for name in set(members) - {"manifest.json"}:
+        del members[name]
+
+
 OUTSIDE = [{"path": "../secret", "size": 1, "sha256": "0" * 64}]
 
 
@@ -131,7 +136,7 @@ OUTSIDE = [{"path": "../secret", "size": 1, "sha256": "0" * 64}]
             lambda f: rezipped(f, lambda m: m.update({"manifest.json": m.pop("manifest.json")})),
             "does not begin with its manifest.json",
         ),
-        (lambda f: rezipped(f, len, zipfile.ZIP_DEFLATED), "is compressed"),
+        (lambda f: rezipped(f, only_the_manifest, zipfile.ZIP_DEFLATED), "is compressed"),
     ],
     ids=[
         *("damaged", "cut-off", "empty-file", "newer", "outside", "more", "less", "no-member"),

@@ -188,3 +188,49 @@ class TestMediaPipe:
         part = text_in.Part(bundle, bundle.graph(), 48)
         with pytest.raises((InvalidConfig, MissingDependency), match=r"48 tokens|MediaPipe"):
             text_in_mediapipe.write(part, tmp_path / "model.tflite")
+
+
+@pytest.fixture
+def ranking(made: Make, tmp_path: Path) -> text_in.Packed:
+    pytest.importorskip("openvino_tokenizers", reason="pip install '.[text-in-openvino]'")
+    return text_in.pack(made("bert", "text-ranking", "openvino"), tmp_path / "out", "openvino")
+
+
+def test_openvino_takes_pairs_where_the_task_does(ranking: text_in.Packed) -> None:
+    import openvino as ov
+    import openvino_tokenizers
+
+    assert openvino_tokenizers.__version__
+    told = json.loads((ranking.folder / card.CARD).read_text(encoding="utf-8"))
+    assert told["pair"] is True
+    assert told["hard"]["asked"] == 2 * len(text_in.HARD) + 5
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = ov.Core().compile_model(str(ranking.entry), "CPU", exact)
+    _, golden, _ = card.exam(ranking.folder)
+    assert len(golden.cases) == ranking.asked > 5
+    for case in golden.cases:
+        query, document = case.input
+        got = model({"text": [query], "pair": [document]})["logits"][0]
+        np.testing.assert_allclose(got, case.rows[0].outputs["logits"].values, atol=1e-3)
+
+
+def test_a_batch_is_answered_as_its_rows_are(openvino: text_in.Packed) -> None:
+    import openvino as ov
+    import openvino_tokenizers
+
+    assert openvino_tokenizers.__version__
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    model = ov.Core().compile_model(str(openvino.entry), "CPU", exact)
+    _, golden, _ = card.exam(openvino.folder)
+    texts = [case.input for case in golden.cases]
+    alone = np.concatenate([model({"text": [text]})["logits"] for text in texts])
+    np.testing.assert_allclose(model({"text": texts})["logits"], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "mediapipe"])
+def test_pairs_are_refused_where_the_tokenizer_takes_none(
+    kind: str, made: Make, tmp_path: Path
+) -> None:
+    bundle = made("bert", "text-ranking", "openvino")
+    with pytest.raises(UnsupportedModel, match=r"text-ranking needs more .* sentence-embedding"):
+        text_in.pack(bundle, tmp_path / "out", kind)
