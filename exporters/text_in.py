@@ -224,8 +224,8 @@ def pack(
         if different and row.exact:
             raise ParityFailed(
                 f"the {row.name} tokenizer reads {len(different)} of {len(part.hard)} strings "
-                f"otherwise than this model's: {_listed(different)}; nothing is written: tokenize in the "
-                "app, or take another kind"
+                f"otherwise than this model's: {_listed(different)}; nothing is written: tokenize "
+                "in the app, or take another kind"
             )
         packed = Packed(
             target, target / row.entry, 0, len(golden.cases), skipped, different, made.prepare

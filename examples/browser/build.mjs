@@ -13,35 +13,45 @@ import { BundleError, findGraph, parseManifest, smallestGraph } from "./src/mani
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const [model = path.join(here, "model"), out = path.join(here, "dist"), graphName] = process.argv.slice(2);
-const modules = path.join(here, "node_modules");
 
+// What runs a graph, by its backend; the first is taken where no graph is named.
+const RUNTIMES = {
+  onnx: {
+    "runtime.mjs": "src/runtimes/onnx.mjs",
+    "ort.wasm.min.mjs": "node_modules/onnxruntime-web/dist/ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.mjs": "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm": "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
+  },
+  tflite: {
+    "runtime.mjs": "src/runtimes/litert.mjs",
+    "litert.mjs": "node_modules/@litertjs/core/dist/index.js",
+    "wasm-utils.mjs": "node_modules/@litertjs/wasm-utils/dist/index.js",
+    ...Object.fromEntries(
+      ["", "_compat", "_threaded"].flatMap((variant) =>
+        ["js", "wasm"].map((end) => `litert_wasm${variant}_internal.${end}`).map((name) => [name, `node_modules/@litertjs/core/wasm/${name}`]),
+      ),
+    ),
+  },
+};
 const LIBRARIES = {
-  "ort.wasm.min.mjs": "onnxruntime-web/dist/ort.wasm.min.mjs",
-  "ort-wasm-simd-threaded.mjs": "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
-  "ort-wasm-simd-threaded.wasm": "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
-  "tokenizers.mjs": "@huggingface/tokenizers/dist/tokenizers.min.mjs",
-  "fflate.mjs": "fflate/esm/browser.js",
+  "tokenizers.mjs": "node_modules/@huggingface/tokenizers/dist/tokenizers.min.mjs",
+  "fflate.mjs": "node_modules/fflate/esm/browser.js",
+  "encode.mjs": "src/encode.mjs",
+  "archive.mjs": "src/archive.mjs",
+  "manifest.mjs": "src/manifest.mjs",
 };
 // Workers know no import maps, so bare imports get their paths here.
-const OWN = {
+const BARE = {
   "encode.mjs": ['"@huggingface/tokenizers"', '"./tokenizers.mjs"'],
   "archive.mjs": ['"fflate"', '"./fflate.mjs"'],
-  "manifest.mjs": ["", ""],
+  "litert.mjs": ['"@litertjs/wasm-utils"', '"./wasm-utils.mjs"'],
 };
 
 await rm(out, { recursive: true, force: true });
 await cp(path.join(here, "app"), out, { recursive: true });
 await mkdir(path.join(out, "lib"));
-for (const [name, source] of Object.entries(LIBRARIES)) {
-  await cp(path.join(modules, source), path.join(out, "lib", name));
-}
-for (const [name, [bare, file]] of Object.entries(OWN)) {
-  const source = await readFile(path.join(here, "src", name), "utf8");
-  if (!source.includes(bare)) throw new Error(`src/${name} no longer imports ${bare}`);
-  await writeFile(path.join(out, "lib", name), source.replace(bare, file));
-}
 try {
-  await copyModel();
+  await copyLibraries((await copyModel()).backend);
 } catch (error) {
   if (!(error instanceof BundleError)) throw error;
   console.error(`error: ${error.message}`);
@@ -49,15 +59,30 @@ try {
 }
 await writeShell();
 
-/** Only what a browser runs: one graph for ONNX Runtime, the tokenizer and the golden answers. */
+async function copyLibraries(backend) {
+  for (const [name, source] of Object.entries({ ...LIBRARIES, ...RUNTIMES[backend] })) {
+    await cp(path.join(here, source), path.join(out, "lib", name), { dereference: true });
+    if (BARE[name]) await rewrite(path.join(out, "lib", name), ...BARE[name]);
+  }
+  await writeFile(path.join(out, "lib", "backend.mjs"), `export const BACKEND = ${JSON.stringify(backend)};\n`);
+}
+
+async function rewrite(file, bare, relative) {
+  const source = await readFile(file, "utf8");
+  if (!source.includes(bare)) throw new Error(`${file} no longer imports ${bare}`);
+  await writeFile(file, source.replace(bare, relative));
+}
+
+/** Only what a browser runs: one graph, the tokenizer and the golden answers. */
 async function copyModel() {
   const { manifest, read } = await openModel();
-  const graph = graphName ? findGraph(manifest, graphName) : smallestGraph(manifest);
+  const graph = graphName ? findGraph(manifest, Object.keys(RUNTIMES), graphName) : smallestGraph(manifest);
   for (const record of [...manifest.files, ...graph.files]) {
     await put(record.path, await read(record));
   }
   await put("manifest.json", JSON.stringify({ ...manifest, graphs: [graph] }, null, 1));
   console.log(`${graph.name} in ${out}`);
+  return graph;
 }
 
 /** A bundle's manifest, and how its files are read: of an .etx file, or of a folder. */

@@ -78,7 +78,7 @@ def test_a_graph_is_taken_by_name(packed_app: tuple[Path, Path]) -> None:
     assert ask(app, "--graph", "onnx-fp32", str(file), "a text").returncode == 0
     done = ask(app, "--graph", "nope", str(file), "a text")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "no graph nope for ONNX Runtime, only onnx-fp32" in done.stderr
+    assert "no graph nope for onnx, only onnx-fp32" in done.stderr
 
 
 def damaged(file: Path) -> None:

@@ -3,7 +3,7 @@
 import { cosine } from "./lib/encode.mjs";
 
 export class Model {
-  #worker = new Worker(new URL("./worker.mjs", import.meta.url), { type: "module" });
+  #worker = new Worker(new URL("./worker.js", import.meta.url));
   #asked = new Map();
   #count = 0;
 

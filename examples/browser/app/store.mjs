@@ -3,6 +3,7 @@
 
 import { Archive, hash } from "./lib/archive.mjs";
 import { BundleError, findFile, parseManifest, smallestGraph } from "./lib/manifest.mjs";
+import { BACKEND } from "./lib/backend.mjs";
 
 const CACHE = "model";
 const BASE = "model/";
@@ -18,7 +19,7 @@ const OPENED = `${BASE}opened.json`; // manifest of the .etx file that was opene
 export async function openBundle(progress) {
   const cache = await caches.open(CACHE);
   const manifest = await readManifest(cache);
-  const graph = smallestGraph(manifest);
+  const graph = smallestGraph(manifest, BACKEND);
   const wanted = neededFor(manifest, graph);
   const total = wanted.reduce((sum, record) => sum + record.size, 0);
   let done = 0;
@@ -43,13 +44,13 @@ export async function openBundle(progress) {
  * Keeps the bundle of an .etx file, to be opened from now on.
  *
  * @param {File} file
- * @throws {BundleError} It is damaged, of a newer edge_tx, or has no graph for ONNX Runtime.
+ * @throws {BundleError} It is damaged, of a newer edge_tx, or has no graph for the app's runtime.
  */
 export async function adopt(file) {
   const archive = new Archive(new Uint8Array(await file.arrayBuffer()), file.name);
   const { manifest } = archive;
   const cache = await caches.open(CACHE);
-  for (const record of neededFor(manifest, smallestGraph(manifest))) {
+  for (const record of neededFor(manifest, smallestGraph(manifest, BACKEND))) {
     await keep(cache, record, await archive.read(record));
   }
   await cache.put(OPENED, new Response(JSON.stringify(manifest)));

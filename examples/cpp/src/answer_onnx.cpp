@@ -36,7 +36,7 @@ Encode encoder(const char* folder) {
     std::shared_ptr<edge_tx::Tokenizer> tokenizer =
         edge_tx::open_tokenizer(package, edge_tx::tokenizers_extension());
     return [package, tokenizer](const json& question) {
-        return tokenizer->encode(edge_tx::text_of(question, package));
+        return tokenizer->encode(edge_tx::texts_of(question, package));
     };
 #else
     throw edge_tx::Error(edge_tx::Failure::usage, "this program was built without OpenVINO");

@@ -16,7 +16,7 @@ int main(int count, char** words) {
         const auto package = edge_tx::open_text_in(words[1]);
         const auto engine = edge_tx::open_openvino(package, edge_tx::tokenizers_extension());
         edge_tx::answer_lines(std::cin, std::cout, [&](const nlohmann::json& question) {
-            auto answer = engine->answer(edge_tx::text_of(question, package));
+            auto answer = engine->answer(edge_tx::texts_of(question, package));
             edge_tx::warn_if_full(answer.tokens, package, std::cerr);
             return answer;
         });

@@ -37,6 +37,16 @@ json answered(const std::string& line, const std::function<Answer(const json&)>&
     }
 }
 
+std::string checked(const json& given) {
+    auto text = given.get<std::string>();
+    if (text.size() > longest_text_bytes) {
+        throw Error(Failure::input, "the text has " + std::to_string(text.size()) +
+                                        " bytes; at most " + std::to_string(longest_text_bytes) +
+                                        " are read: send a part of it");
+    }
+    return text;
+}
+
 }  // namespace
 
 void answer_lines(std::istream& in, std::ostream& out,
@@ -52,17 +62,16 @@ void answer_lines(std::istream& in, std::ostream& out,
     }
 }
 
-std::string text_of(const json& question, const Package& package) {
-    if (question.contains("pair")) {
-        throw Error(Failure::input, "this graph takes one text, not a pair");
+Texts texts_of(const json& question, const Package& package) {
+    if (question.contains("pair") != package.pair) {
+        throw Error(Failure::input, package.pair ? "this graph takes a text and its pair"
+                                                 : "this graph takes one text, not a pair");
     }
-    const auto text = question.at("text").get<std::string>();
-    if (text.size() > longest_text_bytes) {
-        throw Error(Failure::input, "the text has " + std::to_string(text.size()) +
-                                        " bytes; at most " + std::to_string(longest_text_bytes) +
-                                        " are read: send a part of it");
+    Texts texts{package.prompt + checked(question.at("text"))};
+    if (package.pair) {
+        texts.push_back(checked(question.at("pair")));
     }
-    return package.prompt + text;
+    return texts;
 }
 
 void warn_if_full(const Tokens& tokens, const Package& package, std::ostream& log) {

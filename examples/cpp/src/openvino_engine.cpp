@@ -50,10 +50,13 @@ ov::InferRequest compiled(ov::Core& core, const std::shared_ptr<ov::Model>& mode
         .create_infer_request();
 }
 
-void feed(ov::InferRequest& request, const std::string& text) {
-    ov::Tensor input(ov::element::string, ov::Shape{1});
-    *input.data<std::string>() = text;
-    request.set_input_tensor(input);
+// The inputs are in the order of the texts: the text, and its pair.
+void feed(ov::InferRequest& request, const Texts& texts) {
+    for (std::size_t place = 0; place < texts.size(); ++place) {
+        ov::Tensor input(ov::element::string, ov::Shape{1});
+        *input.data<std::string>() = texts[place];
+        request.set_input_tensor(place, input);
+    }
     request.infer();
 }
 
@@ -90,9 +93,9 @@ public:
         request_ = compiled(core_, alone);
     }
 
-    Tokens encode(const std::string& text) override {
+    Tokens encode(const Texts& texts) override {
         return mapped("cannot tokenize", [&] {
-            feed(request_, text);
+            feed(request_, texts);
             Tokens tokens{integers(request_.get_output_tensor(0)), {}};
             if (count_ > 1) {
                 tokens.type_ids = integers(request_.get_output_tensor(1));
@@ -122,9 +125,9 @@ public:
         request_ = compiled(core_, model);
     }
 
-    Answer answer(const std::string& text) override {
+    Answer answer(const Texts& texts) override {
         return mapped("cannot answer", [&] {
-            feed(request_, text);
+            feed(request_, texts);
             Answer answer;
             for (const auto& name : told_) {
                 (name == ids_name ? answer.tokens.ids : answer.tokens.type_ids) =

@@ -137,6 +137,7 @@ Package open_text_in(const fs::path& folder) {
         package.labels = card.at("labels").get<std::vector<std::string>>();
         package.prompt = card.at("prompt").get<std::string>();
         package.max_length = card.at("max_length").get<std::int64_t>();
+        package.pair = card.value("pair", false);
         package.outputs = names(card.at("outputs"));
         return package;
     });

@@ -111,7 +111,10 @@ JNIEXPORT jobject JNICALL Java_io_edgetx_example_TextModel_answerNative(JNIEnv* 
                                                                         jbyteArray question) {
     return guarded(env, [&]() -> jobject {
         auto& model = model_of(handle);
-        const auto asked = model.package.prompt + text(env, question);
+        if (model.package.pair) {
+            throw edge_tx::Error(edge_tx::Failure::input, "this graph takes a text and its pair");
+        }
+        const edge_tx::Texts asked{model.package.prompt + text(env, question)};
         const auto answer = [&] {
             const std::lock_guard<std::mutex> held(model.lock);
             return model.engine->answer(asked);

@@ -25,7 +25,7 @@ export async function openBundle(place, graphName) {
 async function openArchive(file, graphName) {
   const archive = new Archive(await readBytes(file), file);
   const { manifest } = archive;
-  const graph = findGraph(manifest, graphName);
+  const graph = findGraph(manifest, ["onnx"], graphName);
   if (graph.files.length > 1) {
     throw new BundleError(`${graph.name} has its weights in files of their own: unzip ${file} -d model, and give the folder`);
   }
@@ -36,7 +36,7 @@ async function openArchive(file, graphName) {
 async function openFolder(folder, graphName) {
   const text = await readBytes(path.join(folder, "manifest.json"));
   const manifest = parseManifest(new TextDecoder().decode(text), path.join(folder, "manifest.json"));
-  const graph = findGraph(manifest, graphName);
+  const graph = findGraph(manifest, ["onnx"], graphName);
   const tokenizer = findFile(manifest, "tokenizer.json");
   await Promise.all([tokenizer, ...graph.files].map((record) => check(folder, record)));
   const tokenizerJson = await readFile(path.join(folder, tokenizer.path), "utf8");

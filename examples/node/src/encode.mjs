@@ -93,18 +93,26 @@ const COLUMNS = {
 };
 
 /**
- * The arrays that a graph is fed for one row.
+ * What one of a graph's inputs is fed for a row.
  *
- * @param {any} Tensor ONNX Runtime's class: of onnxruntime-node or onnxruntime-web.
+ * @param {string} name The input's.
+ * @param {{ids: number[], typeIds: number[]}} row
+ * @returns {number[]} One for each token.
+ */
+export function column(name, row) {
+  return COLUMNS[name](row);
+}
+
+/**
+ * The arrays that ONNX Runtime is fed for one row.
+ *
+ * @param {any} Tensor Its class: of onnxruntime-node or onnxruntime-web.
  * @param {{ids: number[], typeIds: number[]}} row
  * @param {string[]} inputs Names of the graph's inputs.
  */
 export function feeds(Tensor, row, inputs) {
   const shape = [1, row.ids.length];
-  const arrays = inputs.map((name) => [
-    name,
-    new Tensor("int64", BigInt64Array.from(COLUMNS[name](row), BigInt), shape),
-  ]);
+  const arrays = inputs.map((name) => [name, new Tensor("int64", BigInt64Array.from(column(name, row), BigInt), shape)]);
   return Object.fromEntries(arrays);
 }
 

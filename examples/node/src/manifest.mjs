@@ -54,32 +54,36 @@ function inside(path) {
  * The graph to run.
  *
  * @param {any} manifest
- * @param {string} [name] Its name; the first for ONNX Runtime if none.
+ * @param {string[]} backends Whose graphs can be run, the preferred first.
+ * @param {string} [name] The graph's; the first of the first backend if none.
  * @throws {BundleError} There is none.
  */
-export function findGraph(manifest, name) {
-  const graphs = onnxGraphs(manifest);
-  const graph = name ? graphs.find((one) => one.name === name) : graphs[0];
+export function findGraph(manifest, backends, name) {
+  if (!name) return graphsOf(manifest, backends[0])[0];
+  const graphs = manifest.graphs.filter((one) => backends.includes(one.backend));
+  const graph = graphs.find((one) => one.name === name);
   if (graph) return graph;
   const held = graphs.map((one) => one.name).join(", ");
-  throw new BundleError(`the bundle has no graph ${name} for ONNX Runtime, only ${held}`);
+  throw new BundleError(`the bundle has no graph ${name} for ${backends.join(" or ")}, only ${held}`);
 }
 
 /**
  * The graph that takes the least memory, the first of those of as many megabytes. Every graph of a
  * bundle has passed its measure, so that a quantised one may be taken where it is there.
  *
- * @throws {BundleError} There is none for ONNX Runtime.
+ * @param {any} manifest
+ * @param {string} [backend]
+ * @throws {BundleError} There is none of that backend.
  */
-export function smallestGraph(manifest) {
-  return onnxGraphs(manifest).reduce((one, other) => (weight(other) < weight(one) ? other : one));
+export function smallestGraph(manifest, backend = "onnx") {
+  return graphsOf(manifest, backend).reduce((one, other) => (weight(other) < weight(one) ? other : one));
 }
 
-function onnxGraphs(manifest) {
-  const graphs = manifest.graphs.filter((one) => one.backend === "onnx");
+function graphsOf(manifest, backend) {
+  const graphs = manifest.graphs.filter((one) => one.backend === backend);
   if (graphs.length) return graphs;
   const held = manifest.graphs.map((one) => one.name).join(", ");
-  throw new BundleError(`the bundle has no graph for ONNX Runtime, only ${held}: export --to onnx`);
+  throw new BundleError(`the bundle has no graph for ${backend}, only ${held}: export --to ${backend}`);
 }
 
 const weight = (graph) => Math.round(graph.files.reduce((sum, record) => sum + record.size, 0) / 1e6);

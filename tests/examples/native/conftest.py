@@ -52,6 +52,19 @@ def text_in(
 
 
 @pytest.fixture(scope="session")
+def pairs(tiny_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A string-in graph of a reranker, which takes a query and a document."""
+    pytest.importorskip("openvino_tokenizers", reason="pip install openvino-tokenizers")
+    import edge_tx
+    from edge_tx.exporters.text_in import pack
+
+    folder = tmp_path_factory.mktemp("pairs")
+    model = tiny_model("bert", "text-ranking")
+    with edge_tx.export(model, folder / "bundle", to="openvino", task="text-ranking") as bundle:
+        return pack(bundle, folder / "text-in", "openvino").folder
+
+
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """``built(example) -> folder``: an example, configured and compiled with warnings as errors."""
     for tool in ("cmake", "c++"):

@@ -44,6 +44,17 @@ class TestAnswers:
     ) -> None:
         assert passes_exam(text_in[name], programs / "answer_openvino", text_in[name]) > 5
 
+    def test_pairs(
+        self,
+        programs: Path,
+        pairs: Path,
+        passes_exam: Callable[..., int],
+        asked: Callable[..., Any],
+    ) -> None:
+        assert passes_exam(pairs, programs / "answer_openvino", pairs) > 5
+        done = asked([programs / "answer_openvino", pairs], b'{"text": "alone"}')
+        assert "takes a text and its pair" in json.loads(done.stdout)["error"]
+
     @pytest.mark.parametrize("name", NAMES)
     def test_onnx_runtime(
         self,

@@ -14,8 +14,9 @@ namespace edge_tx {
 void answer_lines(std::istream& in, std::ostream& out,
                   const std::function<Answer(const nlohmann::json&)>& answer);
 
-// The question's text, after the model's prompt. Throws Error: input.
-[[nodiscard]] std::string text_of(const nlohmann::json& question, const Package& package);
+// The question's text after the model's prompt, and its second text if the package is for pairs.
+// Throws Error: input.
+[[nodiscard]] Texts texts_of(const nlohmann::json& question, const Package& package);
 
 // Says on `log` that a text may have been cut: the graph does not tell.
 void warn_if_full(const Tokens& tokens, const Package& package, std::ostream& log);

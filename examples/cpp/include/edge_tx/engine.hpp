@@ -12,6 +12,9 @@
 
 namespace edge_tx {
 
+// A UTF-8 text, or two where the package is for pairs.
+using Texts = std::vector<std::string>;
+
 struct Tokens {
     std::vector<std::int64_t> ids;       // special tokens included, no padding
     std::vector<std::int64_t> type_ids;  // as many, or none if the model has no use for them
@@ -35,8 +38,8 @@ public:
     Engine& operator=(const Engine&) = delete;
     virtual ~Engine() = default;
 
-    // Answers a UTF-8 text. Throws Error: input or runtime.
-    [[nodiscard]] virtual Answer answer(const std::string& text) = 0;
+    // Throws Error: input or runtime.
+    [[nodiscard]] virtual Answer answer(const Texts& texts) = 0;
 };
 
 class Tokenizer {
@@ -46,7 +49,7 @@ public:
     Tokenizer& operator=(const Tokenizer&) = delete;
     virtual ~Tokenizer() = default;
 
-    [[nodiscard]] virtual Tokens encode(const std::string& text) = 0;
+    [[nodiscard]] virtual Tokens encode(const Texts& texts) = 0;
 };
 
 class IdsEngine {

@@ -12,7 +12,8 @@ struct Package {
     std::filesystem::path entry;  // the graph to open
     std::string task;
     std::vector<std::string> labels;  // names of a classifier's outputs, by index
-    std::string prompt;               // goes before every text
+    std::string prompt;               // goes before every text, of a pair before the first
+    bool pair = false;                // whether the graph takes two texts
     std::int64_t max_length = 0;      // tokens of a row; longer texts are cut
     std::vector<std::string> inputs;  // of a graph that takes token ids; empty if it takes text
     std::vector<std::string> outputs;

@@ -2,15 +2,15 @@ package io.edgetx.example
 
 import androidx.test.ext.junit.runners.AndroidJUnit4
 import androidx.test.platform.app.InstrumentationRegistry
-import java.io.File
-import kotlin.math.abs
-import kotlin.math.max
 import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
+import java.io.File
+import kotlin.math.abs
+import kotlin.math.max
 
 /** The phone's answers against golden.json of the model in the app: docs/bundle.md has the rules. */
 @RunWith(AndroidJUnit4::class)

@@ -1,12 +1,12 @@
 package io.edgetx.example
 
 import android.content.res.AssetManager
+import org.json.JSONException
+import org.json.JSONObject
 import java.io.File
 import java.io.IOException
 import java.security.DigestOutputStream
 import java.security.MessageDigest
-import org.json.JSONException
-import org.json.JSONObject
 
 /**
  * A folder that `edge-tx pack --text-in` wrote, checked and laid out as files.
@@ -58,11 +58,13 @@ data class ModelFolder(
             ModelFolder(
                 entry = File(target, card.getString("entry")),
                 task = card.getString("task"),
-                labels = card.getJSONArray("labels").let { list -> List(list.length(), list::getString) },
+                labels = card.getJSONArray("labels").let { list ->
+                    List(list.length(), list::getString)
+                },
                 outputs =
-                    card.getJSONArray("outputs").let { list ->
-                        List(list.length()) { list.getJSONObject(it).getString("name") }
-                    },
+                card.getJSONArray("outputs").let { list ->
+                    List(list.length()) { list.getJSONObject(it).getString("name") }
+                },
                 prompt = card.getString("prompt"),
                 prepare = card.getString("prepare"),
             )

@@ -9,7 +9,8 @@ import java.text.Normalizer
  */
 enum class Prepared(val lowercase: Boolean) {
     CASED(false),
-    UNCASED(true);
+    UNCASED(true),
+    ;
 
     /** The text without control characters and with Chinese characters set apart by spaces. */
     fun apply(text: String): String {
