@@ -66,15 +66,15 @@ def npm_app(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], P
 
 @pytest.fixture
 def conforms() -> Callable[..., dict[str, Any]]:
-    """``conforms(bundle, command) -> score``, with an assertion that it is all right."""
+    """``conforms(bundle, *command, graph=name) -> score``, asserted to be all right."""
     import shlex
 
     from edge_tx import conformance, conformance_program
     from edge_tx.bundle import Bundle
 
-    def check(bundle: Path, *command: object) -> dict[str, Any]:
+    def check(bundle: Path, *command: object, graph: str | None = None) -> dict[str, Any]:
         with Bundle.open(bundle) as opened:
-            golden, parity = opened.golden(), opened.graph().parity
+            golden, parity = opened.golden(), opened.graph(graph).parity
         asked = b"".join(question.line() for question in conformance.questions(golden))
         words = conformance_program.command_of(shlex.join(map(str, command)))
         outcome = conformance_program.run(words, asked, timeout_s=280)

@@ -12,14 +12,15 @@ export const DIST = fileURLToPath(new URL("../dist", import.meta.url));
 
 /**
  * @param {string} [folder] The built app.
- * @param {object} [options] Of the browser's context, e.g. a color scheme.
+ * @param {object} [options] Of the browser's context, e.g. a color scheme; `launch` has more
+ *   arguments of the browser.
  * @returns {Promise<{page: any, context: any, server: any, url: string, errors: string[], close: () => Promise<void>}>}
  */
-export async function phone(folder = DIST, options = {}) {
+export async function phone(folder = DIST, { launch = [], ...options } = {}) {
   const executablePath = process.env.CHROMIUM ?? PATHS.find((path) => existsSync(path));
   if (!executablePath) throw new Error("no Chromium: install one, or name it by CHROMIUM");
   const server = await serve(folder, 0);
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", ...launch] });
   const context = await browser.newContext({
     viewport: { width: 390, height: 844 },
     deviceScaleFactor: 2,

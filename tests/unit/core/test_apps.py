@@ -9,6 +9,7 @@ import pytest
 
 from edge_tx import apps
 from edge_tx.bundle import Bundle
+from edge_tx.bundle_writer import BundleWriter
 from edge_tx.errors import InvalidConfig, UnknownName
 
 WriteBundle = Callable[..., Bundle]
@@ -52,6 +53,31 @@ def test_every_app_is_an_example(kind: str) -> None:
     link = Path(apps.__file__).with_name(kind)
     assert link.resolve() == EXAMPLES / kind
     assert (link / "README.md").is_file()
+
+
+def test_a_browser_gets_the_smallest_graph(write_bundle: WriteBundle, tmp_path: Path) -> None:
+    large = write_bundle(tmp_path / "large.bundle", weights=bytes(2_000_000))
+    [like] = large.graphs
+    with BundleWriter(tmp_path / "both.bundle") as writer:
+        writer.adopt(large)
+        folder = writer.graph_folder("onnx-int8")
+        (folder / "model.onnx").write_bytes(b"small")
+        writer.add_graph(
+            name="onnx-int8",
+            backend="onnx",
+            precision="int8",
+            entry=folder / "model.onnx",
+            inputs=like.inputs,
+            outputs=like.outputs,
+            parity=like.parity,
+            route="made up",
+            metrics={},
+            tools={},
+        )
+        both = writer.commit_like(large, created=large.manifest.created)
+    assert apps.init("browser", both, tmp_path / "browser").graph == "onnx-int8"
+    assert apps.init("browser", both, tmp_path / "named", "onnx-fp32").graph == "onnx-fp32"
+    assert apps.init("node", both, tmp_path / "node").graph == "onnx-fp32"
 
 
 def test_unknown_apps_name_the_known(bundle: Bundle, tmp_path: Path) -> None:
