@@ -50,4 +50,4 @@ def test_tasks_with_pairs_have_no_string_in_graph(
 ) -> None:
     done = edge_tx("pack", fake_bundle("text-ranking"), tmp_path / "o", "--text-in", "onnx", "-q")
     assert done.code == 4
-    assert "takes more than one text" in done.err
+    assert "text-ranking needs more than a string-in graph for onnx gives" in done.err

@@ -97,7 +97,7 @@ def emptied(file: Path) -> None:
 
 def rezipped(
     file: Path,
-    change: Callable[[dict[str, bytes]], None],
+    change: Callable[[dict[str, bytes]], object],
     compression: int = zipfile.ZIP_STORED,
 ) -> None:
     with zipfile.ZipFile(file) as archive:

