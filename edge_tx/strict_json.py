@@ -16,7 +16,7 @@ import re
 import reprlib
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -78,19 +78,24 @@ def encode(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class Reader:
     """Makes records of plain JSON values.
 
-    Attributes:
+    Args:
         name: Name of the file, for messages.
         error: What to raise.
         rules: Checks by class of record, run as soon as a record is complete.
     """
 
-    name: str
-    error: type[EdgeTxError] = BundleCorrupt
-    rules: Mapping[type, Rule] | None = None
+    def __init__(
+        self,
+        name: str,
+        error: type[EdgeTxError] = BundleCorrupt,
+        rules: Mapping[type, Rule] | None = None,
+    ) -> None:
+        self._name = name
+        self._error = error
+        self._rules = rules or {}
 
     def read(self, cls: type[T], value: Any) -> T:
         """Makes a record.
@@ -101,12 +106,12 @@ class Reader:
         try:
             return cast(T, self._any(cls, value, ""))
         except RecursionError as exc:
-            raise self.error(f"{self.name}: nested too deeply") from exc
+            raise self._error(f"{self._name}: nested too deeply") from exc
 
     def fail(self, where: str, problem: str, error: type[EdgeTxError] | None = None) -> NoReturn:
         """Raises, with the place in front of the problem."""
-        place = f"{self.name}: {where}: " if where else f"{self.name}: "
-        raise (error or self.error)(place + problem)
+        place = f"{self._name}: {where}: " if where else f"{self._name}: "
+        raise (error or self._error)(place + problem)
 
     def _any(self, hint: Any, value: Any, where: str) -> Any:
         if isinstance(hint, type) and is_dataclass(hint):
@@ -132,7 +137,7 @@ class Reader:
             record = cls(**{k: self._any(h, given[k], _under(where, k)) for k, h in hints.items()})
         except InvalidConfig as exc:
             self.fail(where, str(exc))
-        rule = (self.rules or {}).get(cls)
+        rule = self._rules.get(cls)
         if rule is not None:
             rule(record, lambda field, *rest: self.fail(_under(where, field), *rest))
         return record
