@@ -93,9 +93,9 @@ class Reader:
         error: type[EdgeTxError] = BundleCorrupt,
         rules: Mapping[type, Rule] | None = None,
     ) -> None:
-        self._name = name
-        self._error = error
-        self._rules = rules or {}
+        self.name = name
+        self.error = error
+        self.rules = rules or {}
 
     def read(self, cls: type[T], value: Any) -> T:
         """Makes a record.
@@ -106,12 +106,12 @@ class Reader:
         try:
             return cast(T, self._any(cls, value, ""))
         except RecursionError as exc:
-            raise self._error(f"{self._name}: nested too deeply") from exc
+            raise self.error(f"{self.name}: nested too deeply") from exc
 
     def fail(self, where: str, problem: str, error: type[EdgeTxError] | None = None) -> NoReturn:
         """Raises, with the place in front of the problem."""
-        place = f"{self._name}: {where}: " if where else f"{self._name}: "
-        raise (error or self._error)(place + problem)
+        place = f"{self.name}: {where}: " if where else f"{self.name}: "
+        raise (error or self.error)(place + problem)
 
     def _any(self, hint: Any, value: Any, where: str) -> Any:
         if isinstance(hint, type) and is_dataclass(hint):
@@ -137,7 +137,7 @@ class Reader:
             record = cls(**{k: self._any(h, given[k], _under(where, k)) for k, h in hints.items()})
         except InvalidConfig as exc:
             self.fail(where, str(exc))
-        rule = self._rules.get(cls)
+        rule = self.rules.get(cls)
         if rule is not None:
             rule(record, lambda field, *rest: self.fail(_under(where, field), *rest))
         return record
