@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from edge_tx import swap
 from edge_tx.bundle_folder import files_of, hash_file, read_folder
+from edge_tx.digest import sha256_hex
 from edge_tx.errors import BundleCorrupt, BundleError, InvalidConfig, UnknownName
 from edge_tx.manifest import FileRecord, Graph, Manifest
 from edge_tx.manifest_json import GOLDEN, TOKENIZER
@@ -246,12 +247,10 @@ class Bundle:
         return f"Bundle({str(self.origin)!r}, task={self.manifest.task!r}, graphs=[{names}])"
 
     def _read(self, path: str) -> bytes:
-        import hashlib  # as in hash_file
-
         record = self._records[path]
         with swap.io_errors(f"read {self.root / path}"):
             data = (self.root / path).read_bytes()
-        self._compare(record, len(data), hashlib.sha256(data).hexdigest())
+        self._compare(record, len(data), sha256_hex(data))
         return data
 
     def _prefetch(self, records: tuple[FileRecord, ...]) -> None:

@@ -28,8 +28,7 @@ A message is one line: what is wrong, where, and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
@@ -183,8 +182,7 @@ class SessionFailed(EdgeTxError):
     exit_code = 14
 
 
-@dataclass(frozen=True, slots=True)
-class FailedTarget:
+class FailedTarget(NamedTuple):
     """A graph that could not be made.
 
     Attributes:

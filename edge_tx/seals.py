@@ -13,11 +13,11 @@ import contextlib
 import json
 import os
 import time
-import zlib
 from pathlib import Path
 from typing import final
 
 from edge_tx.cache import cache_root
+from edge_tx.digest import sha256_hex
 from edge_tx.manifest import FileRecord
 
 __all__ = ["ALWAYS_HASH", "Seals"]
@@ -29,6 +29,7 @@ _LEAST_BYTES = 1 << 20  # smaller files are hashed in less than a millisecond
 # A write this soon after the last one may leave the times as they are (their steps are the
 # kernel's ticks, or 2 s on FAT), so a file as young as this is not sealed yet.
 _YOUNG_NS = 2_000_000_000
+_DIGITS = 8  # of a bundle's key
 
 _Seal = list[str | int]
 
@@ -48,9 +49,9 @@ class Seals:
         if root is None or os.name != "posix" or os.environ.get(ALWAYS_HASH):
             return
         # Two bundles of one key would only unseal each other: a seal names the file's inode.
-        key = zlib.crc32(os.fsencode(root))
+        key = sha256_hex(os.fsencode(root))[:_DIGITS]
         with contextlib.suppress(RuntimeError):  # no home folder: nothing is remembered
-            self._file = cache_root() / "seals" / f"{key:08x}.json"
+            self._file = cache_root() / "seals" / f"{key}.json"
             self._seals = _read(self._file)
 
     def hold(self, record: FileRecord, status: os.stat_result) -> bool:

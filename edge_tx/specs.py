@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,17 +25,12 @@ class DType(enum.Enum):
     FLOAT32 = "float32"
     FLOAT64 = "float64"
 
-    @property
+    @cached_property  # every call of a session asks for each input's
     def numpy(self) -> np.dtype[Any]:
         """The numpy dtype of the same name."""
-        return _numpy_types()[self]
+        import numpy as np
 
-
-@cache  # a look-up, as every call of a session asks for each input's type
-def _numpy_types() -> Mapping[DType, np.dtype[Any]]:
-    import numpy as np
-
-    return {dtype: np.dtype(dtype.value) for dtype in DType}
+        return np.dtype(self.value)
 
 
 @dataclass(frozen=True, slots=True)

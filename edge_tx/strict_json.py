@@ -16,7 +16,7 @@ import re
 import reprlib
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -78,19 +78,24 @@ def encode(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class Reader:
     """Makes records of plain JSON values.
 
-    Attributes:
+    Args:
         name: Name of the file, for messages.
         error: What to raise.
         rules: Checks by class of record, run as soon as a record is complete.
     """
 
-    name: str
-    error: type[EdgeTxError] = BundleCorrupt
-    rules: Mapping[type, Rule] | None = None
+    def __init__(
+        self,
+        name: str,
+        error: type[EdgeTxError] = BundleCorrupt,
+        rules: Mapping[type, Rule] | None = None,
+    ) -> None:
+        self.name = name
+        self.error = error
+        self.rules = rules or {}
 
     def read(self, cls: type[T], value: Any) -> T:
         """Makes a record.
@@ -132,7 +137,7 @@ class Reader:
             record = cls(**{k: self._any(h, given[k], _under(where, k)) for k, h in hints.items()})
         except InvalidConfig as exc:
             self.fail(where, str(exc))
-        rule = (self.rules or {}).get(cls)
+        rule = self.rules.get(cls)
         if rule is not None:
             rule(record, lambda field, *rest: self.fail(_under(where, field), *rest))
         return record

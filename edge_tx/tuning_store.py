@@ -10,23 +10,22 @@ folder; the device is only looked at where the bundle was measured before.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_tx import swap
 from edge_tx.cache import ENVIRONMENT, cache_root
+from edge_tx.digest import sha256_hex
 from edge_tx.errors import EdgeTxError, InvalidConfig
 from edge_tx.manifest_json import MANIFEST
 from edge_tx.strict_json import dumps, encode
-from edge_tx.tuning import Machine, Tuning, read, write
 
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
+    from edge_tx.tuning import Machine, Tuning
 
 __all__ = ["Remembered", "bundle_hash", "machine_for", "place_of", "prepare", "recall", "save"]
 
@@ -36,8 +35,7 @@ _AGAIN = "measure again with edge-tx tune"
 _MOST_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """What is known of a bundle on this device.
 
     Attributes:
@@ -75,6 +73,8 @@ def recall(bundle: Bundle, device: str = "auto") -> Remembered:
 
 
 def _read(path: Path, bundle: Bundle, machine: Machine, device: str) -> Remembered:
+    from edge_tx.tuning import read  # most bundles were never measured: see recall
+
     if not path.exists():
         others = any(other.suffix == ".json" for other in path.parent.iterdir())
         changed = "the processor, its limits, a runtime or the device asked for"
@@ -126,6 +126,8 @@ def save(tuning: Tuning, path: Path) -> None:
     Raises:
         InvalidConfig: It cannot be written.
     """
+    from edge_tx.tuning import write
+
     try:
         with swap.work_folder(path) as work:
             new = work / "new"
@@ -140,13 +142,14 @@ def save(tuning: Tuning, path: Path) -> None:
 
 def bundle_hash(bundle: Bundle) -> str:
     """The identity of a bundle: its manifest holds the hashes of all the rest."""
-    return hashlib.sha256((bundle.root / MANIFEST).read_bytes()).hexdigest()
+    return sha256_hex((bundle.root / MANIFEST).read_bytes())
 
 
 def machine_for(bundle: Bundle) -> Machine:
     """This device, as far as it matters to a bundle's graphs."""
     from edge_tx import backends
     from edge_tx.device import DeviceInfo
+    from edge_tx.tuning import Machine
 
     device = DeviceInfo.probe()
     rows = backends.in_order({graph.backend for graph in bundle.graphs})
@@ -187,7 +190,7 @@ def _folder(bundle: str) -> Path:
 
 def _name(machine: Machine, device: str) -> str:
     whole = dumps({"machine": encode(machine), "device": device})
-    return f"{hashlib.sha256(whole).hexdigest()[:_DIGITS]}.json"
+    return f"{sha256_hex(whole)[:_DIGITS]}.json"
 
 
 def _refused(path: Path, exc: OSError) -> InvalidConfig:

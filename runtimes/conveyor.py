@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_tx.errors import InvalidInput
@@ -153,7 +153,7 @@ class Conveyor:
             if isinstance(own, InvalidInput):
                 refused[index] = own
             else:
-                rows += [replace(row, item=index) for row in own]
+                rows += [row._replace(item=index) for row in own]
         return rows, refused
 
     def _encode_one(self, item: Any) -> list[Row] | InvalidInput:

@@ -82,11 +82,14 @@ def load(
         config = SessionConfig(device, threads, streams, settings)
         return backends.open_session(row.name, bundle.root / choice.graph.entry, config)
 
+    # What opens the graph is imported here, as two threads that import only hold each other up.
+    from edge_tx.runtimes.engine import Engine
+
     with contextlib.suppress(ImportError, OSError):  # opening says what is wrong, see below
-        # Here, as two threads that import only hold each other up.
         vendors.import_vendor(row)
+        backends.resolve(row.session)
     total = threads or _usable_threads()
-    opening = _Beside(lambda: _engine(open_session, total, streams))
+    opening = _Beside(lambda: Engine(open_session, total, streams))
     try:
         from edge_tx.runtimes.model import Model
 
@@ -112,14 +115,6 @@ def _usable_threads() -> int:
     from edge_tx.device import usable_threads  # not needed where the caller says how many
 
     return usable_threads()
-
-
-def _engine(
-    open_session: Callable[[int, int], Session], threads: int, streams: int | None
-) -> Engine:
-    from edge_tx.runtimes.engine import Engine
-
-    return Engine(open_session, threads, streams)
 
 
 class _Beside:

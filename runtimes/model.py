@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_tx import tasks
-from edge_tx.backends import Placement
 from edge_tx.bundle import Bundle
 from edge_tx.errors import (
     InvalidConfig,
@@ -22,53 +19,26 @@ from edge_tx.errors import (
 )
 from edge_tx.runtimes.engine import Engine
 from edge_tx.runtimes.scheduling import by_item
-from edge_tx.runtimes.selection import Candidate, Choice
+from edge_tx.runtimes.selection import Choice
 from edge_tx.stamps import graph_stamp
 from edge_tx.tasks import Result, Task
 from edge_tx.text import Tokenizer
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from typing_extensions import Self
 
     from edge_tx.backends import Session
     from edge_tx.runtimes.conveyor import Conveyor
+    from edge_tx.runtimes.description import Description
     from edge_tx.runtimes.phases import PhaseClock, TimedEngine
 
 
-__all__ = ["Description", "Model"]
+__all__ = ["Model"]
 
 # Inputs that are tokenised and sorted together: enough that batches hold rows of one length,
 # few enough that a long list's tokens are never all held.
 _WINDOW = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a model is and where it runs.
-
-    Attributes:
-        task: Name of the task.
-        source: Name of the checkpoint.
-        graph: Name of the graph that was chosen.
-        precision: Of the graph.
-        reason: Why that graph.
-        candidates: The graphs that came into question, with what spoke against each.
-        warning: Why a measurement that is there was not used; empty if all is well.
-        placement: Where it runs, as the vendor's runtime says.
-        max_length: Most tokens of an input.
-        stamp: Embeddings of different stamps must not be compared; see :mod:`edge_tx.stamps`.
-    """
-
-    task: str
-    source: str
-    graph: str
-    precision: str
-    reason: str
-    candidates: tuple[Candidate, ...]
-    warning: str
-    placement: Placement
-    max_length: int
-    stamp: str
 
 
 class Model:
@@ -200,6 +170,8 @@ class Model:
 
     def describe(self) -> Description:
         """Says what was chosen, why, and where it runs."""
+        from edge_tx.runtimes.description import Description
+
         manifest = self.bundle.manifest
         return Description(
             task=self.task,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_tx.backends import Placement, SessionConfig
-from edge_tx.errors import DeviceUnavailable, FeedMismatch, SessionFailed
+from edge_tx.errors import DeviceUnavailable, SessionFailed
 from edge_tx.tensors import Array, DType, TensorSpec, check_feeds
 
 __all__ = ["OnnxSession", "open_session"]
@@ -50,13 +49,15 @@ def open_session(entry: Path, config: SessionConfig) -> OnnxSession:
             f"this onnxruntime {ort.__version__} has no {provider} for device '{device}': "
             "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
         )
-    with _mapped(f"opening {entry.name}"):
+    try:
         native = ort.InferenceSession(
             str(entry),
             _session_options(config),
             providers=_chain(device),
             enable_fallback=0,  # else it would go on with another provider when one fails
         )
+    except Exception as exc:  # its exceptions share no base class but this
+        raise _failure(f"opening {entry.name}", exc) from exc
     if native.get_providers()[0] != provider:
         raise DeviceUnavailable(
             f"device '{device}' was asked for, but {provider} did not load "
@@ -94,8 +95,10 @@ class OnnxSession:
         if native is None:
             raise SessionFailed("the session is closed: open it again")
         ready = check_feeds(self._inputs, feeds)
-        with _mapped("running the graph"):
+        try:
             arrays = native.run(self._names, ready)
+        except Exception as exc:  # as above
+            raise _failure("running the graph", exc) from exc
         return dict(zip(self._names, arrays, strict=True))
 
     def placement(self) -> Placement:
@@ -148,13 +151,7 @@ def _spec(arg: Any) -> TensorSpec:
     return TensorSpec(arg.name, _DTYPES[arg.type], shape)
 
 
-@contextmanager
-def _mapped(doing: str) -> Iterator[None]:
-    """Turns whatever ONNX Runtime raises into one line of ours."""
-    try:
-        yield
-    except (FeedMismatch, SessionFailed):
-        raise
-    except Exception as exc:  # its exceptions share no base class but this
-        line = " ".join(str(exc).split())
-        raise SessionFailed(f"ONNX Runtime failed while {doing}: {line[:300]}") from exc
+def _failure(doing: str, exc: Exception) -> SessionFailed:
+    """What ONNX Runtime raised, in one line of ours."""
+    line = " ".join(str(exc).split())
+    return SessionFailed(f"ONNX Runtime failed while {doing}: {line[:300]}")

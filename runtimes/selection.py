@@ -12,8 +12,7 @@ nothing was measured, the first in the order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_tx.backends import Backend, find, in_order
 from edge_tx.bundle import Bundle
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Choice", "check_limit", "choose", "too_inaccurate"]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A graph that could have been chosen.
 
     Attributes:
@@ -39,8 +37,7 @@ class Candidate:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """A graph and the reason it was taken.
 
     Attributes:
@@ -56,8 +53,7 @@ class Choice:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A graph, what forbids it, and what speaks against it while there is another."""
 
     graph: Graph
@@ -169,7 +165,7 @@ def _ordered(graphs: Sequence[Graph]) -> list[_Entry]:
 
 
 def _refused(entries: Sequence[_Entry], device: str) -> list[_Entry]:
-    return [replace(entry, refusal=_refusal(entry.row, device)) for entry in entries]
+    return [entry._replace(refusal=_refusal(entry.row, device)) for entry in entries]
 
 
 def _refusal(row: Backend | None, device: str) -> str:
@@ -184,15 +180,15 @@ def _refusal(row: Backend | None, device: str) -> str:
 
 def _held_to(entry: _Entry, bundle: Bundle, limit: float | None) -> _Entry:
     refusal = entry.refusal or too_inaccurate(entry.graph, bundle.graphs, limit)
-    return replace(entry, refusal=refusal)
+    return entry._replace(refusal=refusal)
 
 
 def _doubted(entry: _Entry, bundle: Bundle, tuning: Tuning | None) -> _Entry:
     """Notes what may fail here; it is taken only where there is nothing else."""
     measured = [m for m in tuning.graphs if m.graph == entry.graph.name] if tuning else []
     if measured and measured[0].problem:
-        return replace(entry, doubt=f"failed when it was measured: {measured[0].problem}")
-    return entry if measured else replace(entry, doubt=_in_the_way(entry, bundle))
+        return entry._replace(doubt=f"failed when it was measured: {measured[0].problem}")
+    return entry if measured else entry._replace(doubt=_in_the_way(entry, bundle))
 
 
 def _in_the_way(entry: _Entry, bundle: Bundle) -> str:

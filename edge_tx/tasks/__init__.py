@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from edge_tx.backends import resolve
 from edge_tx.errors import UnknownName
@@ -79,8 +78,7 @@ class Task(Protocol):
         """The result of one item from its rows and their parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRow:
+class TaskRow(NamedTuple):
     """One row of the table of tasks.
 
     Attributes:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_tx.errors import InvalidConfig, InvalidInput, UnknownName
 from edge_tx.manifest import TaskSettings
@@ -37,7 +36,7 @@ __all__ = [
     "window_rows",
 ]
 
-Floats = npt.NDArray[np.float32]
+Floats = np.ndarray[tuple[Any, ...], np.dtype[np.float32]]
 Pair = tuple[str, str]
 
 

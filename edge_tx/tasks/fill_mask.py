@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_tx.errors import InvalidConfig, InvalidInput
 from edge_tx.tasks.common import (
@@ -23,6 +22,9 @@ from edge_tx.tasks.common import (
 )
 from edge_tx.tensors import Array
 from edge_tx.text import Row, Tokenizer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Fill", "FillMask", "FillOptions", "Fills"]
 
@@ -125,7 +127,7 @@ class FillMask(BaseTask[FillOptions]):
             places = tuple(place for place, token in enumerate(row.ids) if token == mask)
             if not places:
                 raise _no_mask(items[i], row, tokenizer.token_of(mask))
-            rows[i] = replace(row, places=places)
+            rows[i] = row._replace(places=places)
         return rows
 
     def reduce(

@@ -145,7 +145,7 @@ class QuestionAnswering(BaseTask[QuestionOptions]):
         cls = tokenizer.policy.special.get("cls")
         text = 0 if _context_first(tokenizer) else 1
         return [
-            replace(row, places=_answerable(row, text, cls), truncated=cut[row.item][1])
+            row._replace(places=_answerable(row, text, cls), truncated=cut[row.item][1])
             for row in rows
         ]
 

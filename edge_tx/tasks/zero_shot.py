@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -138,7 +138,7 @@ class ZeroShotClassification(BaseTask[ZeroShotOptions]):
         pairs = [(text, claim) for text in items for claim in claims]
         rows = plain_rows(tokenizer, pairs, options, truncation="only_first")
         count = len(claims)
-        return [replace(row, item=i // count, part=i % count) for i, row in enumerate(rows)]
+        return [row._replace(item=i // count, part=i % count) for i, row in enumerate(rows)]
 
     def reduce(
         self, outputs: Mapping[str, Array], rows: Sequence[Row], options: ZeroShotOptions

@@ -195,3 +195,13 @@ def test_bundle_of_one_graph_looks_for_no_measurement(
     loaded = edge_tx_modules(f"import edge_tx; edge_tx.load({str(path)!r})")
     assert not {m for m in loaded if m.startswith(("edge_tx.tuning", "edge_tx.accuracy"))}
     assert "edge_tx.runtimes.fake" in loaded
+
+
+def test_where_nothing_was_measured_no_records_are_loaded(
+    fake_graphs: Callable[..., Path], edge_tx_modules: Callable[[str], set[str]]
+) -> None:
+    path = fake_graphs({"fake-fp32": {}, "fake-int8": {}})
+    loaded = edge_tx_modules(f"import edge_tx; edge_tx.load({str(path)!r})")
+    assert "edge_tx.tuning_store" in loaded
+    unused = {"edge_tx.tuning", "edge_tx.runtimes.description", "edge_tx.archive"}
+    assert not unused & loaded
