@@ -24,9 +24,10 @@ from pathlib import Path
 
 __all__ = ["Growth", "measure", "write_rows"]
 
-_SYLLABLES = "ba co di fu ga ho ji ku la mo ni pu ra so ti vu wa xo yi zu".split()
+_BEGINNINGS = ("ba", "co", "di", "fu", "ga", "ho", "ji", "ku", "la", "mo")
+_ENDS = ("ni", "pu", "ra", "so", "ti", "vu", "wa", "xo", "yi", "zu")
 # Three words of a hundred name a million rows.
-_WORDS = [first + second for first in _SYLLABLES[:10] for second in _SYLLABLES[10:]]
+_WORDS = [first + second for first in _BEGINNINGS for second in _ENDS]
 _SPREAD = 618_033  # shares no factor with a million: all products differ modulo it
 _MOST_ROWS = len(_WORDS) ** 3
 _SECONDS_BETWEEN_LOOKS = 1.0

@@ -51,9 +51,10 @@ class Usage(NamedTuple):
 class Ceiling:
     """How much may be on the way, so that the process stays under a limit.
 
-    Made when the model is open. It begins small, as what a window takes is only known when it has been run. It doubles where
-    twice of what the windows took at their peak has room too, and halves where the limit comes
-    near. Peaks are the kernel's, so what a batch takes and gives back is seen.
+    Made when the model is open. It begins small, as what a window takes is only known when it has
+    been run. It doubles where twice of what the windows took at their peak has room too, and
+    halves where the limit comes near. Peaks are the kernel's, so what a batch takes and gives back
+    is seen.
 
     Args:
         limit: Most bytes of resident memory; None for no ceiling of its own. A container's limit

@@ -55,7 +55,7 @@ def predict_udf(
     min_accuracy: float | None = None,
     backend_options: Mapping[str, str] | None = None,
 ) -> Any:
-    """Makes a column function: ``df.select("id", predict_udf("minilm.bundle")("text"))``.
+    """Makes a column function, as in ``df.select("id", predict_udf("minilm.bundle")("text"))``.
 
     It takes a column of texts, or two columns where the task takes pairs. Its values are structs
     with the columns that a batch job writes, see ``docs/batch.md``, and ``error``: why a row has no
@@ -216,10 +216,14 @@ def _items(task: str, conveyor: Conveyor, batches: Iterator[Any]) -> Iterator[An
         arrays = batch if isinstance(batch, tuple) else (batch,)
         columns = columns or _columns(task, len(arrays))
         for cells in zip(*(array.to_pylist() for array in arrays), strict=True):
-            try:
-                yield conveyor.parse(columns.value(dict(zip(columns.inputs, cells, strict=True))))
-            except InvalidInput as exc:
-                yield exc
+            yield _item(columns, conveyor, dict(zip(columns.inputs, cells, strict=True)))
+
+
+def _item(columns: Columns, conveyor: Conveyor, cells: Mapping[str, Any]) -> Any:
+    try:
+        return conveyor.parse(columns.value(cells))
+    except InvalidInput as exc:
+        return exc
 
 
 def _columns(task: str, count: int) -> Columns:

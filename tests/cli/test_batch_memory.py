@@ -74,7 +74,7 @@ def greedy(fake_bundle: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
-    chosen, words = random.Random(0), "the cat sat on a mat good film ran dog".split()
+    chosen, words = random.Random(0), ("the", "cat", "sat", "on", "a", "mat", "ran", "dog")
     texts = [" ".join(chosen.choices(words, k=chosen.randrange(1, 12))) for _ in range(80)]
     path = tmp_path / "in.txt"
     path.write_text("\n".join(texts), encoding="utf-8")
@@ -129,5 +129,3 @@ def test_a_ceiling_that_is_named_will_do(
     held = job(bundle, rows, tmp_path / "held", "--max-rss", least[1])
     assert held.code == 0, held.err
     assert 10 * MB < held.resident <= (parse_bytes(least[1]) or 0)
-
-
