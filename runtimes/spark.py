@@ -55,7 +55,7 @@ def predict_udf(
     min_accuracy: float | None = None,
     backend_options: Mapping[str, str] | None = None,
 ) -> Any:
-    """Makes a column function, as in ``df.select("id", predict_udf("minilm.bundle")("text"))``.
+    """Makes a column function of Spark: ``predict_udf("minilm.bundle")("text")`` is a column.
 
     It takes a column of texts, or two columns where the task takes pairs. Its values are structs
     with the columns that a batch job writes, see ``docs/batch.md``, and ``error``: why a row has no

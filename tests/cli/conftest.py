@@ -63,6 +63,7 @@ def tokenizer_json() -> str:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
+    tokenizer.add_special_tokens(["[MASK]"])
     return str(tokenizer.to_str())
 
 

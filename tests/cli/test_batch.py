@@ -433,6 +433,16 @@ def test_pairs_and_named_columns(fake_bundle: FakeBundle, tmp_path: Path) -> Non
         edge_tx.batch(bundle, tmp_path / "in.jsonl", tmp_path / "no")
 
 
+def test_a_named_column_may_hold_texts_or_words(fake_bundle: FakeBundle, tmp_path: Path) -> None:
+    bundle = fake_bundle("token-classification")
+    rows: list[dict[str, Any]] = [{"body": "the cat sat"}, {"body": ["the", "cat", "sat"]}]
+    (tmp_path / "in.jsonl").write_bytes(json_lines(rows))
+    report = edge_tx.batch(bundle, tmp_path / "in.jsonl", tmp_path / "out", text="body")
+    assert (report.answered, report.bad) == (2, 0)
+    one, other = read(tmp_path / "out")
+    assert one["entities"] == other["entities"]
+
+
 def test_a_memory_ceiling_changes_nothing_but_rounding(
     embedder: Path, many: Path, tmp_path: Path
 ) -> None:
