@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import errno
 import gzip
 import io
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -84,6 +86,8 @@ INPUTS: dict[str, Callable[[], bytes]] = {
     "in.arrows": lambda: ipc(pa.ipc.new_stream),
     "in.csv.gz": lambda: gzip.compress(separated(",")),
     "in.jsonl.zst": lambda: zstandard(json_lines(ROWS)),
+    "in.ndjson.bz2": lambda: bz2.compress(json_lines(ROWS)),
+    "in.tsv.xz": lambda: lzma.compress(separated("\t")),
     "in.txt.gz": lambda: gzip.compress("\n".join(TEXTS).encode()),
 }
 

@@ -55,7 +55,7 @@ def job(bundle: Path, source: Path, output: Path, *words: str, limit: int = 0) -
     command += ["batch", str(bundle), str(source)]
     options = ["-o", str(output), "-q", "--threads", "1", "--output-format", "jsonl"]
     done = subprocess.run(
-        [*command, *options, "--shard-rows", "20", *words],
+        [*command, *options, "--shard-rows", "40", *words],
         env=os.environ | alone,
         capture_output=True,
         text=True,
@@ -75,7 +75,7 @@ def greedy(fake_bundle: Callable[..., Path]) -> Path:
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     chosen, words = random.Random(0), ("the", "cat", "sat", "on", "a", "mat", "ran", "dog")
-    texts = [" ".join(chosen.choices(words, k=chosen.randrange(1, 12))) for _ in range(80)]
+    texts = [" ".join(chosen.choices(words, k=chosen.randrange(1, 12))) for _ in range(40)]
     path = tmp_path / "in.txt"
     path.write_text("\n".join(texts), encoding="utf-8")
     return path
@@ -87,7 +87,7 @@ def entities(output: Path) -> list[Any]:
         for path in sorted(output.glob("part-*"))
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
-    assert [line["row"] for line in lines] == list(range(80))
+    assert [line["row"] for line in lines] == list(range(40))
     return [line["entities"] for line in lines]
 
 
