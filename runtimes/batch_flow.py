@@ -96,6 +96,7 @@ def run_job(
             settings=settings,
             layout=layout,
             model=model,
+            sample=[] if settings.max_rss is None else list(_sample(bundle, settings, taken)),
             table=table,
             store=store,
             limits=limits,

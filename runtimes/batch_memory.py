@@ -18,7 +18,16 @@ from edge_tx.cgroup import read_limits
 from edge_tx.errors import BatchStopped, InvalidConfig
 from edge_tx.runtimes.conveyor import WINDOW, Room
 
-__all__ = ["Ceiling", "Usage", "forget_peak", "parse_bytes", "release", "rss_bytes", "usage"]
+__all__ = [
+    "SMALLEST",
+    "Ceiling",
+    "Usage",
+    "forget_peak",
+    "parse_bytes",
+    "release",
+    "rss_bytes",
+    "usage",
+]
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -31,8 +40,8 @@ _HIGH = 0.93
 _STEPS = 5
 _LEAST_ROWS = 32
 _LEAST_BUDGET = 64
-# The least ceiling that is named: what two openings of one model differ by, and small windows.
-_MARGIN = 1.06
+# What two runs of one model differ by, and what a shard and its writing take.
+_MARGIN = 1.1
 _MEGABYTE = 1_000_000
 
 
@@ -48,13 +57,22 @@ class Usage(NamedTuple):
     peak: int
 
 
+SMALLEST = replace(
+    WINDOW,
+    rows=max(WINDOW.rows >> _STEPS, _LEAST_ROWS),
+    characters=WINDOW.characters >> _STEPS,
+    budget=max(WINDOW.budget >> (_STEPS // 2), _LEAST_BUDGET),
+    windows=1,
+)
+
+
 class Ceiling:
     """How much may be on the way, so that the process stays under a limit.
 
-    Made when the model is open. It begins small, as what a window takes is only known when it has
-    been run. It doubles where twice of what the windows took at their peak has room too, and
-    halves where the limit comes near. Peaks are the kernel's, so what a batch takes and gives back
-    is seen.
+    Made when the model is open and has run a window. It begins small, as what a window takes is
+    only known when it has been run. It doubles where twice of what the windows took at their peak
+    has room too, and halves where the limit comes near. Peaks are the kernel's, so what a batch
+    takes and gives back is seen.
 
     Args:
         limit: Most bytes of resident memory; None for no ceiling of its own. A container's limit
@@ -62,8 +80,8 @@ class Ceiling:
         measure: Tells the memory of the process.
 
     Raises:
-        InvalidConfig: The process is at the limit before anything is on the way, or was beyond it
-            while the model was opened.
+        InvalidConfig: The process is at the limit already, or was beyond it while the model was
+            opened or ran a window.
     """
 
     def __init__(self, limit: int | None, measure: Callable[[], Usage] | None = None) -> None:
@@ -136,8 +154,8 @@ def _check_opened(found: Usage, limit: int) -> None:
         return
     least = max(found.peak, found.now / _HIGH) * _MARGIN
     raise InvalidConfig(
-        f"the model alone takes {found.now / 1e6:.0f} MB, and {found.peak / 1e6:.0f} MB while it "
-        f"is opened, too much for a limit of {limit / 1e6:.0f} MB: allow "
+        f"the model alone takes {found.peak / 1e6:.0f} MB while it is opened and begins, and "
+        f"{found.now / 1e6:.0f} MB then, too much for a limit of {limit / 1e6:.0f} MB: allow "
         f"{ceil(least / _MEGABYTE)}M, or take a smaller graph"
     )
 
