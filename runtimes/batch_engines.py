@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from edge_tx.errors import InvalidInput
 from edge_tx.runtimes.batch_columns import Columns
 from edge_tx.runtimes.batch_job import Settings
 from edge_tx.runtimes.batch_layout import Layout
 from edge_tx.runtimes.batch_memory import SMALLEST, Ceiling, release
 from edge_tx.runtimes.batch_report import Tell
 from edge_tx.runtimes.batch_run import Limits, Run, entries, verified
-from edge_tx.runtimes.batch_shards import Table
+from edge_tx.runtimes.batch_shards import Shard, Table, shard_format
 from edge_tx.runtimes.batch_sources import Source, SourceRow
 from edge_tx.runtimes.batch_store import Store
 from edge_tx.runtimes.conveyor import Conveyor, characters, windows
@@ -83,7 +85,8 @@ def here(work: Work) -> Done:
     """Computes a job in this process."""
     settings, store = work.settings, work.store
     conveyor = work.model.conveyor(**settings.options)
-    _begin(conveyor, work.sample)
+    if work.sample:
+        _begin(conveyor, work)
     release()  # what the measurement of layouts took
     ceiling = Ceiling(settings.max_rss)
     run = Run(
@@ -106,11 +109,20 @@ def here(work: Work) -> Done:
     return Done(finished, run.seconds, run.tokens, ceiling.peak)
 
 
-def _begin(conveyor: Conveyor, sample: Sequence[Any]) -> None:
-    """Runs the smallest windows there are, of the longest inputs, to see what they take."""
-    longest = sorted(sample, key=characters, reverse=True)
+def _begin(conveyor: Conveyor, work: Work) -> None:
+    """Runs the smallest windows there are, of the longest inputs, and writes them nowhere.
+
+    What the runtime and the writer take for themselves is then seen before a row counts.
+    """
+    longest = sorted(work.sample, key=characters, reverse=True)
+    shard = Shard(0)
     for window in islice(windows(longest, characters, lambda: SMALLEST), _FIRST_WINDOWS):
-        conveyor.put(window, SMALLEST.budget).results()
+        found = conveyor.put(window, SMALLEST.budget).results()
+        shard.results += [result for result in found if not isinstance(result, InvalidInput)]
+    shard.rows = list(range(len(shard.results)))
+    shard.kept = [[None] * len(work.table.kept) for _ in shard.rows]
+    with Path(os.devnull).open("wb") as nowhere:
+        shard_format(work.settings.output_format).write(work.table, shard, nowhere)
 
 
 ENGINES: Mapping[str, str] = {
