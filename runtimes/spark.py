@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,7 +187,8 @@ def _function(prediction: Prediction) -> Callable[[Iterator[Any]], Iterator[Any]
         context = TaskContext.get()
         return prediction.answers(batches, context.cpus() if context else 1)
 
-    predict.__annotations__ = {"batches": Iterator[pa.Array], "return": Iterator[pa.Array]}
+    arrays = GenericAlias(Iterator, (pa.Array,))
+    predict.__annotations__ = {"batches": arrays, "return": arrays}
     return predict
 
 
