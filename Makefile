@@ -11,7 +11,7 @@ PIP_ARGS ?=
 VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= 2
-EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,text-in-openvino,text-in-onnx,tensorrt-rtx,parquet,batch,dev
+EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,text-in-openvino,text-in-onnx,tensorrt-rtx,batch,dev
 DEMO_ARGS ?=
 BENCH ?= build/bench
 BENCH_ARGS ?= --backend onnx,openvino,tflite --batch 1,8 --seq 0,32..128 --reference torch --seconds 1
@@ -62,8 +62,15 @@ test-all: $(VENV)-tflite-runtime/.installed $(VENV)-mediapipe/.installed ## Run 
 test-shared: $(INSTALLED) ## Run the tests on trained models in ../shared (half an hour)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -p no:cacheprovider -m shared --timeout 1800 $(TESTS)
 
-test-cluster: ## Run the tests on a local Ray cluster
-	@$(MAKE) test EXTRAS=$(EXTRAS),ray TESTS=tests/cli/test_batch_ray.py
+# Apart from the rest, as a cluster's machines have no use for torch either. Spark needs Java.
+test-cluster: $(VENV)-cluster/.installed ## Run the tests on Ray and Spark, on this machine
+	@$(VENV)-cluster/bin/python -m pytest -p no:cacheprovider -m cluster tests/cli/test_batch_ray.py tests/cli/test_spark.py
+
+$(VENV)-cluster/.installed: pyproject.toml constraints.txt
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@echo "installing edge_tx, Ray and Spark into $(@D)"
+	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[ray,spark]" pytest pytest-timeout
+	@touch $@
 
 examples: $(INSTALLED) $(MINILM) ## Build, run and prove the apps in other languages that can run here
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -m examples --timeout 900 tests/examples

@@ -147,7 +147,7 @@ def _parquet(file: Path) -> Iterator[Record]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError as exc:
-        install = "pip install 'edge-tx[parquet]'"
+        install = "pip install 'edge-tx[batch]'"
         raise MissingDependency("pyarrow", "reading Parquet", install) from exc
     number = 0
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,11 +120,11 @@ def resolve(
 
 
 def _named(task: str, names: Sequence[str]) -> tuple[tuple[str, ...], Any]:
-    layout = next((la for la in _one_input(task) if len(la.columns) == len(names)), None)
-    if layout is None:
+    fitting = [layout for layout in _one_input(task) if len(layout.columns) == len(names)]
+    if not fitting:
         wanted = ", or ".join(map(str, _one_input(task)))
         raise InvalidConfig(f"'{task}' needs the columns {wanted}; {len(names)} was named")
-    return tuple(names), _maker(layout)
+    return tuple(names), _maker(*fitting)
 
 
 def _known(task: str, names: Sequence[str]) -> tuple[tuple[str, ...], Any]:
@@ -145,9 +146,14 @@ def _one_input(task: str) -> list[Layout]:
     return [layout for layout in layouts(task) if layout.is_one_input]
 
 
-def _maker(layout: Layout) -> Callable[[Sequence[Any]], Any]:
+def _maker(*layouts: Layout) -> Callable[[Sequence[Any]], Any]:
+    """Makes inputs by the first layout that takes the cells: a list of words, or a text."""
+
     def make(cells: Sequence[Any]) -> Any:
-        return layout.make(cells, "the row")[0][0]
+        for layout in layouts[:-1]:
+            with suppress(InvalidInput):
+                return layout.make(cells, "the row")[0][0]
+        return layouts[-1].make(cells, "the row")[0][0]
 
     return make
 

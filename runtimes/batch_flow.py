@@ -16,7 +16,7 @@ from edge_tx.runtimes.batch_columns import Columns, resolve
 from edge_tx.runtimes.batch_engines import ENGINES, Done, Work
 from edge_tx.runtimes.batch_job import Job, Settings, versions
 from edge_tx.runtimes.batch_layout import Layout, choose_layout, open_layout
-from edge_tx.runtimes.batch_memory import rss_bytes
+from edge_tx.runtimes.batch_memory import forget_peak, rss_bytes
 from edge_tx.runtimes.batch_report import BatchProgress, BatchReport
 from edge_tx.runtimes.batch_run import Limits
 from edge_tx.runtimes.batch_shards import Table, place_file, shard_format
@@ -73,6 +73,8 @@ def run_job(
         stop: Asked at each shard's edge whether to stop there.
     """
     began = time.perf_counter()
+    if settings.max_rss is not None:
+        forget_peak()
     shards = shard_format(settings.output_format)
     taken = _look_into(bundle, source, settings)
     with ExitStack() as stack:
@@ -94,6 +96,7 @@ def run_job(
             settings=settings,
             layout=layout,
             model=model,
+            sample=[] if settings.max_rss is None else list(_sample(bundle, settings, taken)),
             table=table,
             store=store,
             limits=limits,

@@ -51,7 +51,7 @@ class BatchReport:
         seconds: Of this run, opening the model included.
         rows_per_second: Of this run, from its first row to its end.
         tokens_per_second: As above.
-        peak_rss_bytes: Most resident memory that was seen between windows.
+        peak_rss_bytes: Most resident memory of the process.
         graph: Name of the graph; empty if there was nothing left to do.
         streams: Batches side by side.
         threads: CPU threads in all.

@@ -187,20 +187,34 @@ def windows(
 
 
 def in_order(conveyor: Conveyor, items: Iterator[Any]) -> Iterator[list[Result | InvalidInput]]:
-    """Results of a stream of items, a window at a time; reads ahead by some windows only."""
-    flights: deque[Flight] = deque()
+    """Results of a stream of items, a window at a time; reads ahead by some windows only.
+
+    Args:
+        conveyor: The model.
+        items: What :meth:`Conveyor.parse` gave or raised; the latter comes out in its place.
+    """
+    flights: deque[tuple[list[Any], Flight]] = deque()
+
+    def landed() -> list[Result | InvalidInput]:
+        window, flight = flights.popleft()
+        results = iter(flight.results())
+        return [item if isinstance(item, InvalidInput) else next(results) for item in window]
+
     try:
         for window in windows(items, characters):
-            flights.append(conveyor.put(window))
+            good = [item for item in window if not isinstance(item, InvalidInput)]
+            flights.append((window, conveyor.put(good)))
             if len(flights) > WINDOW.windows:
-                yield flights.popleft().results()
+                yield landed()
         while flights:
-            yield flights.popleft().results()
+            yield landed()
     finally:
-        for flight in flights:
+        for _, flight in flights:
             flight.cancel()
 
 
 def characters(item: Any) -> int:
-    """Characters of an item: a text, or texts."""
+    """Characters of an item: a text, or texts; none of one that was refused."""
+    if isinstance(item, InvalidInput):
+        return 0
     return len(item) if isinstance(item, str) else sum(map(len, item))

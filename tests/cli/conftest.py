@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,16 @@ SHAPES = {
         "logits", (2,), TaskSettings(("bad", "good"), "single_label_classification")
     ),
     "text-ranking": Shape("logits", (1,), TaskSettings(activation="sigmoid")),
+    "token-classification": Shape("logits", ("seq", 3), TaskSettings(("O", "B-cat", "I-cat"))),
+    "feature-extraction": Shape("last_hidden_state", ("seq", 6), TaskSettings()),
+    "fill-mask": Shape("logits", ("seq", 17), TaskSettings()),
 }
+
+
+def wide(shape: Shape, labels: int) -> Shape:
+    """The same with that many labels, for graphs that need memory."""
+    named = replace(shape.settings, labels=tuple(f"label {i}" for i in range(labels)))
+    return Shape(shape.name, (*shape.width[:-1], labels), named)
 
 
 def tokenizer_json() -> str:
@@ -54,20 +63,22 @@ def tokenizer_json() -> str:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
+    tokenizer.add_special_tokens(["[MASK]"])
     return str(tokenizer.to_str())
 
 
 @pytest.fixture
 def fake_bundle(tmp_path: Path) -> Callable[..., Path]:
-    """``fake_bundle(task, name="fake.bundle", max_length=16, layers=None) -> folder``."""
+    """``fake_bundle(task, name=..., max_length=16, layers=None, labels=None) -> folder``."""
 
     def make(
         task: str,
         name: str = "fake.bundle",
         max_length: int = 16,
         layers: Mapping[str, Sequence[float]] | None = None,
+        labels: int | None = None,
     ) -> Path:
-        shape = SHAPES[task]
+        shape = SHAPES[task] if labels is None else wide(SHAPES[task], labels)
         inputs = tuple(
             TensorSpec(n, DType.INT64, ("batch", "seq")) for n in ("input_ids", "attention_mask")
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import errno
 import gzip
 import io
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -84,6 +86,8 @@ INPUTS: dict[str, Callable[[], bytes]] = {
     "in.arrows": lambda: ipc(pa.ipc.new_stream),
     "in.csv.gz": lambda: gzip.compress(separated(",")),
     "in.jsonl.zst": lambda: zstandard(json_lines(ROWS)),
+    "in.ndjson.bz2": lambda: bz2.compress(json_lines(ROWS)),
+    "in.tsv.xz": lambda: lzma.compress(separated("\t")),
     "in.txt.gz": lambda: gzip.compress("\n".join(TEXTS).encode()),
 }
 
@@ -431,6 +435,16 @@ def test_pairs_and_named_columns(fake_bundle: FakeBundle, tmp_path: Path) -> Non
         edge_tx.batch(bundle, tmp_path / "in.jsonl", tmp_path / "no", text="body", text_pair="d")
     with pytest.raises(InvalidConfig, match="needs the columns query"):
         edge_tx.batch(bundle, tmp_path / "in.jsonl", tmp_path / "no")
+
+
+def test_a_named_column_may_hold_texts_or_words(fake_bundle: FakeBundle, tmp_path: Path) -> None:
+    bundle = fake_bundle("token-classification")
+    rows: list[dict[str, Any]] = [{"body": "the cat sat"}, {"body": ["the", "cat", "sat"]}]
+    (tmp_path / "in.jsonl").write_bytes(json_lines(rows))
+    report = edge_tx.batch(bundle, tmp_path / "in.jsonl", tmp_path / "out", text="body")
+    assert (report.answered, report.bad) == (2, 0)
+    one, other = read(tmp_path / "out")
+    assert one["entities"] == other["entities"]
 
 
 def test_a_memory_ceiling_changes_nothing_but_rounding(
