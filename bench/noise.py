@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from statistics import median
 
-from edge_tx.report import Noise, ReportRow
+from edge_tx.report import Noise, ReportRow, Stretch
+from edge_tx.undisturbed import floor_among, p50s
 
 __all__ = ["BUSY", "QUIET", "noise_of", "spread_of"]
 
@@ -16,17 +16,21 @@ BUSY = 0.1
 """Cores that others may keep busy on a quiet machine."""
 
 
-def spread_of(row: ReportRow) -> float | None:
-    """How far apart the p50s of a cell's measurements are: 0.02 is 2 %; None with one alone."""
-    if not row.samples_ns or not row.repeats_ns:
-        return None
-    p50s = [median(samples) for samples in (row.samples_ns, *row.repeats_ns)]
-    return (max(p50s) - min(p50s)) / max(min(p50s), 1)
+def spread_of(row: ReportRow, floor: Stretch | None = None) -> float | None:
+    """How far apart the p50s of a cell's measurements are: 0.02 is 2 %; None with one alone.
+
+    Args:
+        row: Of the cell.
+        floor: The fastest that its processor was, see :mod:`edge_tx.undisturbed`.
+    """
+    found = p50s(row, floor)
+    return (max(found) - min(found)) / max(min(found), 1) if len(found) > 1 else None
 
 
 def noise_of(rows: Sequence[ReportRow]) -> Noise | None:
     """The noise of a report; None where no cell was measured twice."""
-    spreads = [spread for spread in map(spread_of, rows) if spread is not None]
+    found = (spread_of(row, floor_among(rows, row.threads)) for row in rows)
+    spreads = [spread for spread in found if spread is not None]
     if not spreads:
         return None
     spread = max(spreads)

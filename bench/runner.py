@@ -20,8 +20,9 @@ from edge_tx.bench.plan import Plan, Subject
 from edge_tx.bench.process import in_fresh_process
 from edge_tx.bench.rows import row_of
 from edge_tx.device import DeviceInfo
-from edge_tx.report import Report, ReportContext, ReportRow, Surroundings
+from edge_tx.report import Report, ReportContext, ReportRow, Stretch, Surroundings
 from edge_tx.strict_json import encode
+from edge_tx.undisturbed import floor_among, settled
 
 __all__ = ["INTERRUPTED", "Measure", "Plan", "Progress", "Subject", "run"]
 
@@ -74,7 +75,7 @@ def run(
     device, before = DeviceInfo.probe(), read_conditions()
     opened = open_all(_subjects(subjects), plan)
     jobs = [job for one in opened for job in jobs_of(one, plan, device.cpu.usable_threads)]
-    rows = _measured(jobs, plan, progress, measure)
+    rows = settled(_measured(jobs, plan, progress, measure))
     noise = noise_of(rows)
     context = ReportContext(
         device=encode(device.to_dict()),
@@ -122,7 +123,8 @@ def _take_turns(
             progress(turn.job.row.place if alone else turn.job.row.label, done, len(turns))
         row = found.get(id(turn.job))
         if row is None or row.status == "ok":
-            found[id(turn.job)] = _joined(row, _once(turn.job, measure))
+            again = _once(turn.job, measure, floor_among(found.values(), turn.job.row.threads))
+            found[id(turn.job)] = _joined(row, again)
     if progress is not None:
         progress("", len(turns), len(turns))
 
@@ -152,12 +154,12 @@ def _turns(jobs: Sequence[Job], plan: Plan) -> list[_Turn]:
     return rounds
 
 
-def _once(job: Job, measure: Measure) -> ReportRow:
+def _once(job: Job, measure: Measure, floor: Stretch | None) -> ReportRow:
     watch = Watch()
     if job.cell is None:
         return job.row
-    answer = measure(job.cell)
-    return row_of(job.row, job.cell, answer, watch.stop())
+    cell = replace(job.cell, floor=floor)
+    return row_of(job.row, cell, measure(cell), watch.stop())
 
 
 def _joined(row: ReportRow | None, again: ReportRow) -> ReportRow:
@@ -168,7 +170,12 @@ def _joined(row: ReportRow | None, again: ReportRow) -> ReportRow:
         note = "; ".join(filter(None, (row.note, f"measured again, it failed: {again.note}")))
         return replace(row, note=note)
     worse = _worse(row.surroundings, again.surroundings)
-    return replace(row, repeats_ns=(*row.repeats_ns, again.samples_ns), surroundings=worse)
+    return replace(
+        row,
+        repeats_ns=(*row.repeats_ns, again.samples_ns),
+        repeats_stretches=(*row.repeats_stretches, again.stretches),
+        surroundings=worse,
+    )
 
 
 def _worse(first: Surroundings | None, again: Surroundings | None) -> Surroundings | None:

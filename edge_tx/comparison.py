@@ -206,7 +206,7 @@ def _numbers(row: ReportRow | None) -> dict[str, Any] | None:
     return {
         "status": row.status,
         "note": row.note,
-        "p50_ns": row.latency.p50_ns if row.latency else None,
+        "p50_ns": row.typical_ns,
         "list_throughput": row.list_throughput,
         "load_ns": row.load_ns,
         "peak_bytes": row.memory.peak_bytes if row.memory else None,
