@@ -13,6 +13,7 @@ from edge_tx.bench.plan import Plan
 from edge_tx.bench.reference import REFERENCES
 from edge_tx.device import DeviceInfo
 from edge_tx.report import Conditions, Noise, ReportRow
+from edge_tx.undisturbed import RULE
 
 __all__ = ["data", "remarks", "settings", "unmeasured", "versions"]
 
@@ -57,6 +58,7 @@ def settings(plan: Plan, device: DeviceInfo) -> dict[str, Any]:
         "sustain_seconds": plan.sustain_ns / 1e9,
         "max_memory_bytes": plan.max_memory_bytes,
         "warm_up": clock.RULE,
+        "undisturbed": RULE,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,12 +22,15 @@ from edge_tx.bench.rows import row_of
 from edge_tx.device import DeviceInfo
 from edge_tx.report import Report, ReportContext, ReportRow, Stretch, Surroundings
 from edge_tx.strict_json import encode
-from edge_tx.undisturbed import floor_among, settled
+from edge_tx.undisturbed import floor_among, measurements, settled
 
 __all__ = ["INTERRUPTED", "Measure", "Plan", "Progress", "Subject", "run"]
 
 INTERRUPTED = "interrupted before it was measured"
 """Note of a row whose turn never came."""
+
+MORE_TURNS = 2
+"""Times that a cell may be measured again of which less than half was undisturbed."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -108,7 +111,16 @@ def _measured(
     found: dict[int, ReportRow] = {}
     with contextlib.suppress(KeyboardInterrupt):  # what was measured until then is not lost
         _take_turns(turns, found, progress, measure)
+        for _ in range(0 if plan.repeats == 0 else MORE_TURNS):
+            again = [job for job in jobs if id(job) in found and _disturbed(found[id(job)], found)]
+            _take_turns([_Turn(job, 1) for job in again], found, progress, measure)
     return [found.get(id(job), _missed(job)) for job in jobs]
+
+
+def _disturbed(row: ReportRow, found: Mapping[int, ReportRow]) -> bool:
+    """Whether none of a cell's measurements is a quiet one."""
+    floor = floor_among(found.values(), row.threads)
+    return row.status == "ok" and not any(one.quiet for one in measurements(row, floor))
 
 
 def _take_turns(
@@ -125,7 +137,7 @@ def _take_turns(
         if row is None or row.status == "ok":
             again = _once(turn.job, measure, floor_among(found.values(), turn.job.row.threads))
             found[id(turn.job)] = _joined(row, again)
-    if progress is not None:
+    if progress is not None and turns:
         progress("", len(turns), len(turns))
 
 

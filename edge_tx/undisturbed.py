@@ -11,13 +11,14 @@ decides: that would be picking the best.
 **The p50** is the median over the inputs (by nearest rank) of each input's median over its
 undisturbed calls, so that every measurement counts the same inputs equally; an input that never
 had such a call counts with its least disturbed one. Of a cell that was measured several times it
-is the median of their p50s.
+is the median of the p50s of those that count: the ones with half of their calls undisturbed, or
+else the one with the most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import median
 
@@ -25,10 +26,25 @@ from edge_tx.report_parts import Stretch
 from edge_tx.report_row import ReportRow
 from edge_tx.stats import percentile
 
-__all__ = ["RULE", "floor_among", "floor_of", "is_undisturbed", "kept", "p50_ns", "p50s", "settled"]
+__all__ = [
+    "ENOUGH",
+    "RULE",
+    "Measurement",
+    "counted",
+    "floor_among",
+    "floor_of",
+    "is_undisturbed",
+    "kept",
+    "measurements",
+    "p50_ns",
+    "settled",
+]
 
-LOOPS = 1.25
+LOOPS = 1.45
 """How much slower a hardware thread's own work may be: one that shares its core needs 1.6 to 2."""
+
+ENOUGH = 0.5
+"""Share of a measurement's calls that are undisturbed at least, for it to be a quiet one."""
 
 HANDOVERS = 1.5
 """The same of reading what another thread has read: out of memory it takes 2.5 to 3 times."""
@@ -119,11 +135,45 @@ def _of_input(samples: Sequence[int], excesses: Sequence[float]) -> int:
     )
 
 
-def p50s(row: ReportRow, floor: Stretch | None) -> list[int]:
-    """The p50 of each measurement of a cell."""
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one process measured of a cell.
+
+    Attributes:
+        p50_ns: As this module defines it.
+        share: Of its calls that were undisturbed; None where the processor was not watched.
+    """
+
+    p50_ns: int
+    share: float | None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether enough of it was undisturbed."""
+        return self.share is None or self.share >= ENOUGH
+
+
+def measurements(row: ReportRow, floor: Stretch | None) -> list[Measurement]:
+    """All measurements of a cell."""
     return [
-        p50_ns(samples, stretches, row.inputs, floor) for samples, stretches in row.runs if samples
+        Measurement(
+            p50_ns(samples, stretches, row.inputs, floor), _share(samples, stretches, floor)
+        )
+        for samples, stretches in row.runs
+        if samples
     ]
+
+
+def _share(
+    samples: Sequence[int], stretches: Sequence[Stretch], floor: Stretch | None
+) -> float | None:
+    return sum(kept(samples, stretches, floor)) / len(samples) if stretches else None
+
+
+def counted(found: Sequence[Measurement]) -> list[Measurement]:
+    """The quiet ones; if none was, that with the most undisturbed calls."""
+    most = max((one.share or 0.0 for one in found), default=0.0)
+    return [one for one in found if one.quiet] or [one for one in found if one.share == most]
 
 
 def settled(rows: Sequence[ReportRow]) -> list[ReportRow]:
@@ -143,9 +193,9 @@ def floor_among(rows: Iterable[ReportRow], threads: int) -> Stretch | None:
 
 
 def _settled(row: ReportRow, floor: Stretch | None) -> ReportRow:
-    found = p50s(row, floor)
+    found = counted(measurements(row, floor))
     if not found:
         return row
-    watched = [keep for s, stretches in row.runs if stretches for keep in kept(s, stretches, floor)]
-    share = round(sum(watched) / len(watched), 4) if watched else None
-    return replace(row, p50_ns=round(median(found)), undisturbed=share)
+    p50 = round(median(one.p50_ns for one in found))
+    share = found[0].share
+    return replace(row, p50_ns=p50, undisturbed=None if share is None else round(share, 4))
