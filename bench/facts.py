@@ -62,9 +62,13 @@ def settings(plan: Plan, device: DeviceInfo) -> dict[str, Any]:
     }
 
 
-def data(plan: Plan) -> dict[str, Any]:
-    """What accuracy was measured on."""
-    return {"path": plan.data, "metrics": list(plan.metrics)} if plan.data else {}
+def data(plan: Plan, rows: Sequence[ReportRow]) -> dict[str, Any]:
+    """What accuracy was measured on, by which metrics, and who chose them."""
+    if not plan.data:
+        return {}
+    used = list(dict.fromkeys(name for row in rows for name in row.accuracy))
+    chosen = "as asked for" if plan.metrics else "the usual one for these labels" if used else ""
+    return {"path": plan.data, "metrics": list(plan.metrics) or used, "chosen": chosen}
 
 
 def unmeasured(conditions: Conditions) -> Mapping[str, str]:

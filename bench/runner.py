@@ -90,7 +90,7 @@ def run(
         after=read_conditions(),
         noise=noise,
         unmeasured=facts.unmeasured(before),
-        data=facts.data(plan),
+        data=facts.data(plan, rows),
         remarks=facts.remarks(rows, noise),
     )
     return Report(context, tuple(rows))

@@ -18,7 +18,7 @@ PATIENCE = 4
 """Times the time that was asked for may pass until that much of it was undisturbed."""
 
 # Short enough that the processor seldom changes within, and long beside a look at it.
-_STRETCH_NS = 10_000_000
+_STRETCH_NS = 5_000_000
 
 
 @dataclass

@@ -255,13 +255,15 @@ class TestCell:
             QUICK,
             graphs=("fake-fp32",),
             data=str(data),
-            metrics=("spearman",),
             scenarios=("SingleStream", "Server"),
             rate=5000.0,
             sustain_ns=20_000_000,
         )
-        (row,) = run(fake_graphs(TWO), plan).rows
+        report = run(fake_graphs(TWO), plan)
+        (row,) = report.rows
         assert row.status == "ok", row.note
+        assert report.context.data["metrics"] == ["spearman"]
+        assert "usual" in report.context.data["chosen"]
         assert min(row.load_ns or 0, row.first_answer_ns or 0, row.cpu_ns_per_answer or 0) > 0
         assert row.latency is not None
         assert row.latency.count == len(row.samples_ns) >= 5
@@ -277,6 +279,16 @@ class TestCell:
         assert (row.list_throughput or 0) > 0
         assert row.memory is not None
         assert (row.memory.peak_bytes or 0) >= (row.memory.loaded_bytes or 0) > 0
+
+    def test_labels_that_no_metric_takes_are_not_scored(
+        self, fake_graphs: Graphs, tmp_path: Path
+    ) -> None:
+        data = tmp_path / "texts.jsonl"
+        data.write_text('{"text": "the cat", "label": "animal"}\n')
+        report = run(
+            fake_graphs(TWO), replace(QUICK, graphs=("fake-fp32",), data=str(data)), measure=pretend
+        )
+        assert report.context.data["metrics"] == []
 
     def test_it_is_bound_to_its_budget(self, fake_graphs: Graphs) -> None:
         import os
