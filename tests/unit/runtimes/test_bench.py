@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import edge_tx
+from edge_tx.bench import overhead
 from edge_tx.bench.cell import Cell
 from edge_tx.bench.failures import Failed, failed, ran_out_of_memory
 from edge_tx.bench.inputs import Material, spread, texts_of
@@ -300,6 +301,17 @@ class TestCell:
         )
         assert isinstance(answer, Measured)
         assert answer.budget.cpus == 1
+
+
+def test_what_the_harness_adds_is_measured_on_real_calls(
+    fake_graphs: Graphs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overhead.main([str(fake_graphs(TWO)), "the cat"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "in a sample", "around a sample", "a bare call", "in the harness", "added",
+    ]  # fmt: skip
+    assert all(line.endswith(" us") for line in lines)
 
 
 class TestPhases:
