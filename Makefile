@@ -105,12 +105,14 @@ bench-loops: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the
 # each other, and optimum-intel asks for a torchvision that CPU builds of torch do not load.
 PEERS := torch onnx openvino fastembed edge_tx
 PEERS_ARGS ?=
+PEERS_VENVS ?= $(abspath $(VENV))-peer-
+PEERS_WORK ?= $(VENV)-peer-work
 
-peers: $(INSTALLED) $(MINILM) $(PEERS:%=$(VENV)-peer-%/.installed) ## Measure edge_tx against what users would pick instead
-	@$(BIN)/python bench/peers/run.py --venvs $(abspath $(VENV))-peer- \
-	  --work $(VENV)-peer-work --json $(VENV)-peer-work/peers.json $(PEERS_ARGS)
+peers: $(INSTALLED) $(MINILM) $(PEERS:%=$(PEERS_VENVS)%/.installed) ## Measure edge_tx against what users would pick instead
+	@$(BIN)/python bench/peers/run.py --venvs $(PEERS_VENVS) \
+	  --work $(PEERS_WORK) --json $(PEERS_WORK)/peers.json $(PEERS_ARGS)
 
-$(VENV)-peer-%/.installed: bench/peers/requirements/%.txt
+$(PEERS_VENVS)%/.installed: bench/peers/requirements/%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	@echo "installing $< into $(@D)"
 	@$(@D)/bin/python $(PIP_INSTALL) --no-deps --requirement $<
