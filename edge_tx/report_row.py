@@ -123,13 +123,10 @@ class ReportRow:
     @property
     def runs(self) -> tuple[tuple[tuple[int, ...], tuple[Stretch, ...]], ...]:
         """Samples and stretches of each measurement of the cell."""
-        watched = (self.stretches, *self.repeats_stretches)
         timed = (self.samples_ns, *self.repeats_ns)
-        return (
-            tuple(zip(timed, watched, strict=False))
-            if len(watched) == len(timed)
-            else tuple((samples, ()) for samples in timed)
-        )
+        watched = (self.stretches, *self.repeats_stretches)
+        unwatched: tuple[tuple[Stretch, ...], ...] = ((),) * (len(timed) - len(watched))
+        return tuple(zip(timed, (*watched, *unwatched), strict=True))
 
     @property
     def key(self) -> tuple[str, str, int, int, int]:
@@ -168,6 +165,13 @@ def _row_rule(row: ReportRow, fail: Fail) -> None:
     for name, samples in (("samples_ns", row.samples_ns), *_numbered(row.repeats_ns)):
         if min(samples, default=0) < 0:
             fail(name, "expected no negative time")
+    if row.inputs < 1:
+        fail("inputs", f"expected 1 or more, got {row.inputs}")
+    if row.repeats_stretches and len(row.repeats_stretches) != len(row.repeats_ns):
+        fail("repeats_stretches", "are not as many as the repeats")
+    for samples, stretches in row.runs:
+        if stretches and sum(one.calls for one in stretches) != len(samples):
+            fail("stretches", "do not cover the samples")
     if row.samples_ns and row.latency != LatencyStats.of(row.samples_ns):
         fail("latency", "is not that of the samples")
 

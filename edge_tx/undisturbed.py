@@ -30,6 +30,7 @@ __all__ = [
     "ENOUGH",
     "RULE",
     "Measurement",
+    "comparable",
     "counted",
     "floor_among",
     "floor_of",
@@ -128,11 +129,34 @@ def p50_ns(
     return percentile(sorted(medians), 50)
 
 
-def _of_input(samples: Sequence[int], excesses: Sequence[float]) -> int:
+def comparable(row: ReportRow, floor: Stretch | None) -> list[float]:
+    """The calls that a cell's p50 is made of, each as if it were one of its median input.
+
+    A call that took 3 % longer than its input's median is 3 % over its measurement's p50 here:
+    what is left is how far calls of the same input are apart, for intervals around the p50.
+    """
+    found: list[float] = []
+    counting = set(counted(measurements(row, floor)))
+    for samples, stretches in row.runs:
+        if not samples or _measurement(samples, stretches, row.inputs, floor) not in counting:
+            continue
+        p50 = p50_ns(samples, stretches, row.inputs, floor)
+        excesses = _excesses(samples, stretches, floor)
+        for first in range(min(row.inputs, len(samples))):
+            mine = _of_limit(samples[first :: row.inputs], excesses[first :: row.inputs])
+            middle = max(median(mine), 1)
+            found += [ns * p50 / middle for ns in mine]
+    return found
+
+
+def _of_limit(samples: Sequence[int], excesses: Sequence[float]) -> list[int]:
+    """An input's undisturbed calls, or its least disturbed one."""
     limit = max(1.0, min(excesses))
-    return round(
-        median(ns for ns, excess in zip(samples, excesses, strict=True) if excess <= limit)
-    )
+    return [ns for ns, excess in zip(samples, excesses, strict=True) if excess <= limit]
+
+
+def _of_input(samples: Sequence[int], excesses: Sequence[float]) -> int:
+    return round(median(_of_limit(samples, excesses)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +180,16 @@ class Measurement:
 def measurements(row: ReportRow, floor: Stretch | None) -> list[Measurement]:
     """All measurements of a cell."""
     return [
-        Measurement(
-            p50_ns(samples, stretches, row.inputs, floor), _share(samples, stretches, floor)
-        )
+        _measurement(samples, stretches, row.inputs, floor)
         for samples, stretches in row.runs
         if samples
     ]
+
+
+def _measurement(
+    samples: Sequence[int], stretches: Sequence[Stretch], inputs: int, floor: Stretch | None
+) -> Measurement:
+    return Measurement(p50_ns(samples, stretches, inputs, floor), _share(samples, stretches, floor))
 
 
 def _share(

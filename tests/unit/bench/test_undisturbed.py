@@ -13,6 +13,7 @@ from edge_tx.bench.probe import Probe, slower
 from edge_tx.device import hardware_threads
 from edge_tx.report import ReportRow, Stretch
 from edge_tx.undisturbed import (
+    comparable,
     counted,
     floor_among,
     floor_of,
@@ -111,6 +112,18 @@ class TestMeasurements:
         assert floor_among(rows, 2) == FULL
         found = settled(rows)
         assert [(row.p50_ns, row.undisturbed) for row in found] == [(11, 1.0), (30, 0.0), (30, 1.0)]
+
+    def test_what_is_compared_lies_around_the_p50(self) -> None:
+        # Two inputs, of 10 and 40; the disturbed pass is left out.
+        row = replace(
+            ROW,
+            inputs=2,
+            samples_ns=(10, 40, 11, 44, 30, 99),
+            stretches=(fast(4), shared(2)),
+        )
+        assert p50_ns(row.samples_ns, row.stretches, 2, FULL) == 10
+        assert comparable(row, FULL) == pytest.approx([10 / 1.05, 11 / 1.05] * 2, rel=0.05)
+        assert comparable(ROW, FULL) == []
 
     def test_rows_without_samples_stay_as_they_are(self) -> None:
         assert settled([ROW]) == [ROW]
