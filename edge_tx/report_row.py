@@ -155,25 +155,26 @@ def _row_rule(row: ReportRow, fail: Fail) -> None:
     for name, known in (("status", STATUSES), ("failure", FAILURES)):
         if getattr(row, name) not in known:
             fail(name, f"expected one of {', '.join(known)}; got {getattr(row, name)[:80]!r}")
-    for name in ("threads", "batch", "seq", "size_bytes"):
-        if getattr(row, name) < 0:
-            fail(name, f"expected 0 or more, got {getattr(row, name)}")
+    for name, least in (("threads", 0), ("batch", 0), ("seq", 0), ("size_bytes", 0), ("inputs", 1)):
+        if getattr(row, name) < least:
+            fail(name, f"expected {least} or more, got {getattr(row, name)}")
     for name in ("throughput", "list_throughput"):
         value = getattr(row, name)
         if value is not None and not 0 <= value < math.inf:
             fail(name, f"expected 0 or more, got {value}")
+    _samples_rule(row, fail)
+
+
+def _samples_rule(row: ReportRow, fail: Fail) -> None:
     for name, samples in (("samples_ns", row.samples_ns), *_numbered(row.repeats_ns)):
         if min(samples, default=0) < 0:
             fail(name, "expected no negative time")
-    if row.inputs < 1:
-        fail("inputs", f"expected 1 or more, got {row.inputs}")
-    if row.repeats_stretches and len(row.repeats_stretches) != len(row.repeats_ns):
-        fail("repeats_stretches", "are not as many as the repeats")
-    for samples, stretches in row.runs:
-        if stretches and sum(one.calls for one in stretches) != len(samples):
-            fail("stretches", "do not cover the samples")
     if row.samples_ns and row.latency != LatencyStats.of(row.samples_ns):
         fail("latency", "is not that of the samples")
+    if len(row.repeats_stretches) not in (0, len(row.repeats_ns)):
+        fail("repeats_stretches", "are not as many as the repeats")
+    if any(watched and sum(s.calls for s in watched) != len(timed) for timed, watched in row.runs):
+        fail("stretches", "do not cover the samples")
 
 
 def _numbered(repeats: tuple[tuple[int, ...], ...]) -> list[tuple[str, tuple[int, ...]]]:
