@@ -40,7 +40,7 @@ _COLUMNS = (
     _Column("per second", lambda row: _scaled(row.list_throughput, 1, 0)),
     _Column("peak MB", lambda row: _scaled(row.memory and row.memory.peak_bytes, 1e6, 0)),
     _Column(
-        "undisturbed",
+        "quiet",
         lambda row: "" if row.undisturbed is None else f"{row.undisturbed:.0%}",
     ),
 )

@@ -54,9 +54,9 @@ def settings(plan: Plan, device: DeviceInfo) -> dict[str, Any]:
         "repeats": plan.repeats,
         "reference": plan.reference,
         "scenarios": list(plan.scenarios),
-        "rate": plan.rate,
-        "sustain_seconds": plan.sustain_ns / 1e9,
-        "max_memory_bytes": plan.max_memory_bytes,
+        "rate": plan.rate or None,
+        "sustain_seconds": plan.sustain_ns / 1e9 or None,
+        "max_memory_bytes": plan.max_memory_bytes or None,
         "warm_up": clock.RULE,
         "undisturbed": RULE,
     }

@@ -81,7 +81,7 @@ COLUMNS = (
     Column("load ms", lambda row: _milliseconds(row.load_ns, 0)),
     Column("first ms", lambda row: _milliseconds(row.first_answer_ns, 1)),
     Column("p50 ms", lambda row: _milliseconds(row.typical_ns)),
-    Column("undisturbed", _undisturbed, wide=True),
+    Column("quiet", _undisturbed, wide=True),
     Column("p90 ms", _latency("p90_ns"), wide=True),
     Column("p99 ms", _latency("p99_ns")),
     Column("p99.9 ms", _latency("p999_ns"), wide=True),
