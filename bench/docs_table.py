@@ -35,10 +35,10 @@ _COLUMNS = (
     _Column("load ms", lambda row: _scaled(row.load_ns, 1e6, 0)),
     _Column("first ms", lambda row: _scaled(row.first_answer_ns, 1e6, 1)),
     _Column("p50 ms", lambda row: _scaled(row.typical_ns, 1e6, 2)),
-    _Column("p99 ms", lambda row: _scaled(row.latency and row.latency.p99_ns, 1e6, 2)),
+    _Column("p99 ms", lambda row: _scaled(getattr(row.latency, "p99_ns", None), 1e6, 2)),
     _Column("CPU ms", lambda row: _scaled(row.cpu_ns_per_answer, 1e6, 2)),
     _Column("per second", lambda row: _scaled(row.list_throughput, 1, 0)),
-    _Column("peak MB", lambda row: _scaled(row.memory and row.memory.peak_bytes, 1e6, 0)),
+    _Column("peak MB", lambda row: _scaled(getattr(row.memory, "peak_bytes", None), 1e6, 0)),
     _Column(
         "quiet",
         lambda row: "" if row.undisturbed is None else f"{row.undisturbed:.0%}",

@@ -158,12 +158,15 @@ def test_loadgen_and_our_driver_agree_within_3_percent(name: str) -> None:
     assert best(ours) == pytest.approx(best(theirs), rel=0.03)
 
 
+_QUEUE = queue.SimpleQueue
+
+
 class _Noting:
     """The queue between LoadGen and what answers, which notes when each query came."""
 
     def __init__(self) -> None:
         self.came: list[int] = []
-        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Any] = _QUEUE()
 
     def put(self, samples: Any) -> None:
         self.came.append(time.perf_counter_ns())
@@ -195,7 +198,7 @@ def test_loadgen_and_our_driver_agree_within_3_percent_on_a_server(
     ratios = []
     for _ in range(3):
         noting = _Noting()
-        monkeypatch.setattr(loadgen.queue, "SimpleQueue", lambda noting=noting: noting)
+        monkeypatch.setattr("edge_tx.bench.loadgen.queue.SimpleQueue", lambda it=noting: it)
         theirs = loadgen.issue(scenario, trial, list(range(64)), answer, 9 * 10**9)
         came = noting.came[:-1]  # the last says that there are no more
         again = [at - came[0] for at in came]
