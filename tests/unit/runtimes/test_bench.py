@@ -21,12 +21,12 @@ from edge_tx.bench.inputs import Material, spread, texts_of
 from edge_tx.bench.measured import Measured
 from edge_tx.bench.plan import Plan, Subject
 from edge_tx.bench.process import in_fresh_process
-from edge_tx.bench.runner import INTERRUPTED, run
+from edge_tx.bench.runner import INTERRUPTED, MORE_TURNS, run
 from edge_tx.bench.sweep import Axes
 from edge_tx.bundle import Bundle
 from edge_tx.device import hardware_threads
 from edge_tx.errors import BundleError, InvalidConfig, MissingDependency, UnknownName
-from edge_tx.report import Memory, Report, ThreadBudget
+from edge_tx.report import Memory, Report, Stretch, ThreadBudget
 from edge_tx.runtimes.phases import PhaseClock
 
 TWO = {"fake-fp32": {}, "fake-int8": {"recipe": "dynamic_w8", "cosine": 0.98}}
@@ -103,6 +103,42 @@ class TestSweep:
         report = run(fake_graphs(TWO), replace(QUICK, repeats=2), measure=pretend)
         assert [len(row.repeats_ns) for row in report.rows] == [2, 2]
 
+    def test_a_disturbed_cell_is_measured_again_and_then_said_to_be_one(
+        self, fake_graphs: Graphs
+    ) -> None:
+        turns = {"fake-fp32": [2, 2, 1], "fake-int8": [1, 1]}
+
+        def measure(cell: Cell) -> Measured:
+            slowness = turns[cell.graph].pop(0)
+            stretches = (Stretch(10, (100 * slowness,), ()),)
+            samples = tuple(1000 * slowness for _ in range(10))
+            return replace(pretend(cell), samples_ns=samples, stretches=stretches)
+
+        report = run(fake_graphs(TWO), replace(QUICK, repeats=None, seed=1), measure=measure)
+        rows = {row.graph: row for row in report.rows}
+        assert {name: (row.p50_ns, row.undisturbed) for name, row in rows.items()} == {
+            "fake-fp32": (1000, 1.0), "fake-int8": (1000, 1.0),
+        }  # fmt: skip
+        assert len(rows["fake-fp32"].repeats_ns) == 2 - len(turns["fake-fp32"])
+        assert Report.from_json(report.to_json()) == report
+
+    def test_what_stays_disturbed_makes_the_machine_a_noisy_one(self, fake_graphs: Graphs) -> None:
+        seen: list[str] = []
+
+        def measure(cell: Cell) -> Measured:
+            seen.append(cell.graph)
+            slowness = 2 if cell.graph == "fake-fp32" else 1
+            return replace(pretend(cell), stretches=(Stretch(10, (100 * slowness,), ()),))
+
+        report = run(fake_graphs(TWO), replace(QUICK, repeats=1), measure=measure)
+        assert [seen.count(name) for name in TWO] == [2 + MORE_TURNS, 2]
+        assert report.rows[0].undisturbed == 0
+        assert report.context.noise is not None
+        assert "1 row with less than half" in report.context.noise.said
+        seen.clear()
+        run(fake_graphs(TWO), QUICK, measure=measure)
+        assert len(seen) == 2, "not with --repeats 0"
+
     def test_backends_and_graphs_choose(self, fake_graphs: Graphs) -> None:
         path = fake_graphs(TWO)
         for plan in (replace(QUICK, graphs=("fake-int8",)), replace(QUICK, backends=("fake",))):
@@ -153,6 +189,17 @@ class TestFailures:
         assert sorted((row.status, row.note) for row in rows) == [
             ("ok", ""), ("skipped", INTERRUPTED),
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("kind", ["killed", "out-of-memory", "timeout", "error"])
+    def test_the_sweep_goes_on_after_any_failure(self, fake_graphs: Graphs, kind: str) -> None:
+        def measure(cell: Cell) -> Measured | Failed:
+            return Failed("why", kind) if cell.graph == "fake-fp32" else pretend(cell)
+
+        report = run(fake_graphs(TWO), replace(QUICK, repeats=1), measure=measure)
+        bad, good = report.rows
+        assert (bad.status, bad.failure, bad.note) == ("failed", kind, "why")
+        assert (good.status, len(good.repeats_ns)) == ("ok", 1)
+        assert Report.from_json(report.to_json()) == report
 
     def test_tokens_that_the_model_does_not_read(self, fake_graphs: Graphs) -> None:
         plan = replace(QUICK, axes=Axes((1,), (1,), (8, 99)), graphs=("fake-fp32",))
