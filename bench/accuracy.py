@@ -8,13 +8,29 @@ from typing import TYPE_CHECKING
 from edge_tx.backends import Session
 from edge_tx.evaluation import Evaluation
 from edge_tx.examples import read_examples
-from edge_tx.metric_table import find_metric
+from edge_tx.metric_table import find_metric, usual_metric
 
 if TYPE_CHECKING:
     from edge_tx.bench.cell import Cell
+    from edge_tx.bench.plan import Plan
+    from edge_tx.bundle import Bundle
     from edge_tx.runtimes.model import Model
 
-__all__ = ["scores"]
+__all__ = ["metrics_for", "scores"]
+
+
+def metrics_for(bundle: Bundle, plan: Plan) -> tuple[str, ...]:
+    """The plan's metrics, or the usual one where its data has labels; empty for none.
+
+    Raises:
+        InvalidInput: A row of the data cannot be used.
+    """
+    if plan.metrics or not plan.data:
+        return plan.metrics
+    manifest = bundle.manifest
+    examples = list(read_examples(plan.data, manifest.task))
+    usual = usual_metric(manifest.task, examples, manifest.settings)
+    return () if usual is None else (usual.name,)
 
 
 def scores(model: Model, cell: Cell) -> Mapping[str, float]:

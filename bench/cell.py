@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # model is loaded would be missing from its load time.
     from edge_tx.bench.clock import Call
     from edge_tx.bench.measured import Measured
-    from edge_tx.report import Phases
+    from edge_tx.report import Energy, Phases, Stretch
     from edge_tx.runtimes.model import Model
 
 __all__ = ["Cell", "Scoring", "Trial", "measure"]
@@ -77,6 +77,7 @@ class Cell:
         also: More inputs that are timed alone, each as long as the first.
         phases: Whether to tell where the time goes.
         cpus: Numbers of the hardware threads to bind the process to; empty not to.
+        floor: The fastest that these were in cells before.
         max_memory_bytes: Private memory that the process may have; 0 for no limit.
         reference: Name of what is measured in the graph's place, see
             :mod:`edge_tx.bench.reference`; empty for the graph.
@@ -101,6 +102,7 @@ class Cell:
     also: tuple[Any, ...] = ()
     phases: bool = False
     cpus: tuple[int, ...] = ()
+    floor: Stretch | None = None
     max_memory_bytes: int = 0
     reference: str = ""
     checkpoint: str = ""
@@ -119,9 +121,9 @@ def measure(cell: Cell) -> Measured:
     start = perf_counter_ns()
     model = _open(cell)
     load_ns = perf_counter_ns() - start
-    from edge_tx.bench import budget, clock, memory, scenarios, sustain
-    from edge_tx.bench.energy import Meter
+    from edge_tx.bench import budget, clock, memory, scenarios, stretches, sustain
     from edge_tx.bench.measured import Measured
+    from edge_tx.bench.probe import Probe
     from edge_tx.stats import MemoryStats
 
     loaded = MemoryStats.read().rss_bytes
@@ -129,11 +131,7 @@ def measure(cell: Cell) -> Measured:
     first_ns = clock.timed(calls[0])
     warm = clock.warm_up(calls[0])
     clock.passes(calls, 1, 0)  # every shape once
-    meter, cpu = Meter(), process_time_ns()
-    meter.start()
-    samples = clock.passes(calls, cell.min_calls, cell.min_ns)
-    cpu = process_time_ns() - cpu
-    energy = meter.stop(len(samples) * cell.batch)
+    timed = stretches.run(calls, cell.min_calls, cell.min_ns, Probe.of(cell.cpus), cell.floor)
     also = tuple(_steady(_call(model, value, cell), cell) for value in cell.also)
     lists, list_cpu = _lists(model, cell)
     used = memory.measure(loaded)
@@ -142,17 +140,19 @@ def measure(cell: Cell) -> Measured:
         first_ns=first_ns,
         warm_up_calls=warm.calls,
         steady=warm.steady,
-        samples_ns=tuple(samples),
-        cpu_ns=cpu,
+        inputs=len(calls),
+        samples_ns=tuple(timed.samples_ns),
+        stretches=tuple(timed.stretches),
+        cpu_ns=timed.cpu_ns,
         also_ns=also,
         list_inputs=len(lists) * cell.list_inputs,
         list_ns=sum(lists),
         list_cpu_ns=list_cpu,
         memory=used,
-        budget=budget.read_back(model, cpus, cpu / max(sum(samples), 1)),
+        budget=budget.read_back(model, cpus, timed.cpu_ns / max(sum(timed.samples_ns), 1)),
         placement=asdict(model.describe().placement),
         phases=_phases(model, cell) if cell.phases else None,
-        energy=energy,
+        energy=_energy(calls, cell),
         scenarios=tuple(scenarios.run(trial, model, cell) for trial in cell.trials),
         sustained=sustain.run(calls, cell.sustain_ns) if cell.sustain_ns else (),
         # Last, as it opens a session of its own.
@@ -218,6 +218,19 @@ def _lists(model: Model, cell: Cell) -> tuple[Sequence[int], int]:
     return lists, process_time_ns() - cpu
 
 
+def _energy(calls: Sequence[Call], cell: Cell) -> Energy | None:
+    """Of calls of their own, without looks at the processor in between."""
+    from edge_tx.bench import clock
+    from edge_tx.bench.energy import Meter, why_not
+
+    if why_not():
+        return None
+    meter = Meter()
+    meter.start()
+    samples = clock.passes(calls, cell.min_calls, cell.min_ns)
+    return meter.stop(len(samples) * cell.batch)
+
+
 def _phases(model: Model, cell: Cell) -> Phases:
     from edge_tx.bench import clock
     from edge_tx.report import Phases
@@ -281,10 +294,17 @@ def _cell(raw: dict[str, Any]) -> Cell:
     nested: dict[str, Callable[[Any], Any]] = {
         "inputs": lambda values: tuple(map(_input, values)),
         "also": lambda values: tuple(map(_input, values)),
+        "floor": lambda value: value and _stretch(value),
         "scoring": lambda value: value and Scoring(value["data"], tuple(value["metrics"])),
         "trials": lambda values: tuple(Trial(**value) for value in values),
     }
     return Cell(**{k: nested[k](v) if k in nested else v for k, v in raw.items()})
+
+
+def _stretch(raw: Mapping[str, Any]) -> Stretch:
+    from edge_tx.report import Stretch
+
+    return Stretch(raw["calls"], tuple(raw["loops_ns"]), tuple(raw["handovers_ns"]))
 
 
 def _input(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from edge_tx import backends, packaging, vendors
 from edge_tx.backends import resolve
-from edge_tx.bench import loadgen
+from edge_tx.bench import accuracy, loadgen
 from edge_tx.bench.cell import Cell, Scoring, Trial
 from edge_tx.bench.inputs import Material, texts_of
 from edge_tx.bench.plan import Plan, Subject
@@ -140,6 +140,7 @@ def jobs_of(opened: Opened, plan: Plan, usable_threads: int) -> Iterator[Job]:
                         model=opened.model.name)  # fmt: skip
         yield Job(replace(row, status="failed", failure="error", note=str(opened.error)))
         return
+    plan = replace(plan, metrics=accuracy.metrics_for(opened.bundle, plan))
     kinds = list(_kinds(opened, opened.bundle, plan))
     material = Material(opened.bundle, (), {})
     if any(row.status == "ok" for row, _base in kinds):  # else nothing is measured with it

@@ -13,6 +13,7 @@ from edge_tx.bench.plan import Plan
 from edge_tx.bench.reference import REFERENCES
 from edge_tx.device import DeviceInfo
 from edge_tx.report import Conditions, Noise, ReportRow
+from edge_tx.undisturbed import RULE
 
 __all__ = ["data", "remarks", "settings", "unmeasured", "versions"]
 
@@ -53,16 +54,21 @@ def settings(plan: Plan, device: DeviceInfo) -> dict[str, Any]:
         "repeats": plan.repeats,
         "reference": plan.reference,
         "scenarios": list(plan.scenarios),
-        "rate": plan.rate,
-        "sustain_seconds": plan.sustain_ns / 1e9,
-        "max_memory_bytes": plan.max_memory_bytes,
+        "rate": plan.rate or None,
+        "sustain_seconds": plan.sustain_ns / 1e9 or None,
+        "max_memory_bytes": plan.max_memory_bytes or None,
         "warm_up": clock.RULE,
+        "undisturbed": RULE,
     }
 
 
-def data(plan: Plan) -> dict[str, Any]:
-    """What accuracy was measured on."""
-    return {"path": plan.data, "metrics": list(plan.metrics)} if plan.data else {}
+def data(plan: Plan, rows: Sequence[ReportRow]) -> dict[str, Any]:
+    """What accuracy was measured on, by which metrics, and who chose them."""
+    if not plan.data:
+        return {}
+    used = list(dict.fromkeys(name for row in rows for name in row.accuracy))
+    chosen = "as asked for" if plan.metrics else "the usual one for these labels" if used else ""
+    return {"path": plan.data, "metrics": list(plan.metrics) or used, "chosen": chosen}
 
 
 def unmeasured(conditions: Conditions) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_tx.report import Energy, Memory, Phases, ScenarioResult, ThreadBudget, Window
+from edge_tx.report import Energy, Memory, Phases, ScenarioResult, Stretch, ThreadBudget, Window
 
 __all__ = ["Measured"]
 
@@ -21,6 +21,8 @@ class Measured:
         warm_up_calls: Calls before the timing became steady.
         steady: Whether it did.
         samples_ns: Every timed call.
+        inputs: Calls of one pass.
+        stretches: The same calls, stretch by stretch; empty where the processor is not watched.
         cpu_ns: CPU time of those, over all threads.
         also_ns: The same for each input of ``also``.
         list_inputs: Inputs answered in lists.
@@ -49,6 +51,8 @@ class Measured:
     memory: Memory
     budget: ThreadBudget
     placement: Mapping[str, Any]
+    inputs: int = 1
+    stretches: tuple[Stretch, ...] = ()
     phases: Phases | None = None
     energy: Energy | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)

@@ -41,7 +41,7 @@ class Plan:
         inputs: Inputs of the task; empty for those of ``data``, or else for the texts of the
             bundle's golden answers.
         data: A file of rows (:mod:`edge_tx.examples`) whose inputs are measured with.
-        metrics: Metrics of accuracy on the data's labels; empty for none.
+        metrics: Metrics of accuracy on the data's labels; empty for the usual one.
         options: The task's options.
         vendor: The vendor's own settings, for graphs or a backend that are named.
         seconds: Time to spend at least on the calls of a cell, and again on lists.

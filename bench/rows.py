@@ -48,6 +48,8 @@ def row_of(
         budget=answer.budget,
         scenarios=answer.scenarios,
         sustained=answer.sustained,
+        inputs=answer.inputs,
         samples_ns=samples,
+        stretches=answer.stretches,
         note=overdrawn(answer.budget, cell.threads),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,13 +20,17 @@ from edge_tx.bench.plan import Plan, Subject
 from edge_tx.bench.process import in_fresh_process
 from edge_tx.bench.rows import row_of
 from edge_tx.device import DeviceInfo
-from edge_tx.report import Report, ReportContext, ReportRow, Surroundings
+from edge_tx.report import Report, ReportContext, ReportRow, Stretch, Surroundings
 from edge_tx.strict_json import encode
+from edge_tx.undisturbed import floor_among, measurements, settled
 
 __all__ = ["INTERRUPTED", "Measure", "Plan", "Progress", "Subject", "run"]
 
 INTERRUPTED = "interrupted before it was measured"
 """Note of a row whose turn never came."""
+
+MORE_TURNS = 2
+"""Times that a cell may be measured again of which less than half was undisturbed."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -74,7 +78,7 @@ def run(
     device, before = DeviceInfo.probe(), read_conditions()
     opened = open_all(_subjects(subjects), plan)
     jobs = [job for one in opened for job in jobs_of(one, plan, device.cpu.usable_threads)]
-    rows = _measured(jobs, plan, progress, measure)
+    rows = settled(_measured(jobs, plan, progress, measure))
     noise = noise_of(rows)
     context = ReportContext(
         device=encode(device.to_dict()),
@@ -86,7 +90,7 @@ def run(
         after=read_conditions(),
         noise=noise,
         unmeasured=facts.unmeasured(before),
-        data=facts.data(plan),
+        data=facts.data(plan, rows),
         remarks=facts.remarks(rows, noise),
     )
     return Report(context, tuple(rows))
@@ -107,7 +111,16 @@ def _measured(
     found: dict[int, ReportRow] = {}
     with contextlib.suppress(KeyboardInterrupt):  # what was measured until then is not lost
         _take_turns(turns, found, progress, measure)
+        for _ in range(0 if plan.repeats == 0 else MORE_TURNS):
+            again = [job for job in jobs if id(job) in found and _disturbed(found[id(job)], found)]
+            _take_turns([_Turn(job, 1) for job in again], found, progress, measure)
     return [found.get(id(job), _missed(job)) for job in jobs]
+
+
+def _disturbed(row: ReportRow, found: Mapping[int, ReportRow]) -> bool:
+    """Whether none of a cell's measurements is a quiet one."""
+    floor = floor_among(found.values(), row.threads)
+    return row.status == "ok" and not any(one.quiet for one in measurements(row, floor))
 
 
 def _take_turns(
@@ -122,8 +135,9 @@ def _take_turns(
             progress(turn.job.row.place if alone else turn.job.row.label, done, len(turns))
         row = found.get(id(turn.job))
         if row is None or row.status == "ok":
-            found[id(turn.job)] = _joined(row, _once(turn.job, measure))
-    if progress is not None:
+            again = _once(turn.job, measure, floor_among(found.values(), turn.job.row.threads))
+            found[id(turn.job)] = _joined(row, again)
+    if progress is not None and turns:
         progress("", len(turns), len(turns))
 
 
@@ -152,12 +166,12 @@ def _turns(jobs: Sequence[Job], plan: Plan) -> list[_Turn]:
     return rounds
 
 
-def _once(job: Job, measure: Measure) -> ReportRow:
+def _once(job: Job, measure: Measure, floor: Stretch | None) -> ReportRow:
     watch = Watch()
     if job.cell is None:
         return job.row
-    answer = measure(job.cell)
-    return row_of(job.row, job.cell, answer, watch.stop())
+    cell = replace(job.cell, floor=floor)
+    return row_of(job.row, cell, measure(cell), watch.stop())
 
 
 def _joined(row: ReportRow | None, again: ReportRow) -> ReportRow:
@@ -168,7 +182,12 @@ def _joined(row: ReportRow | None, again: ReportRow) -> ReportRow:
         note = "; ".join(filter(None, (row.note, f"measured again, it failed: {again.note}")))
         return replace(row, note=note)
     worse = _worse(row.surroundings, again.surroundings)
-    return replace(row, repeats_ns=(*row.repeats_ns, again.samples_ns), surroundings=worse)
+    return replace(
+        row,
+        repeats_ns=(*row.repeats_ns, again.samples_ns),
+        repeats_stretches=(*row.repeats_stretches, again.stretches),
+        surroundings=worse,
+    )
 
 
 def _worse(first: Surroundings | None, again: Surroundings | None) -> Surroundings | None:

@@ -18,7 +18,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, takewhile
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edge_tx.bench.cell import Cell, Trial
     from edge_tx.runtimes.model import Model
 
-__all__ = ["SCENARIOS", "Issued", "Scenario", "find_scenario", "result_of", "run"]
+__all__ = ["SCENARIOS", "Issued", "Scenario", "arrivals", "find_scenario", "result_of", "run"]
 
 _MS = 1e6
 _CHUNK = 256
@@ -112,18 +112,24 @@ def _at_random(trial: Trial, library: Iterator[Any], answer: Answer, time_ns: in
     Queries are answered in the order of their arrival by one caller with the cell's whole budget
     of threads, so one that arrives while another is answered waits, and its wait counts.
     """
-    draw = random.Random(trial.seed)  # noqa: S311 - arrivals, no secrets
     samples: list[int] = []
     begin = now = perf_counter_ns()
-    arrival = 0.0
-    while arrival < time_ns:
+    for arrival in takewhile(lambda at: at < time_ns, arrivals(trial)):
         query = list(islice(library, 1))
-        _wait_until(begin + int(arrival))
+        _wait_until(begin + arrival)
         answer(query)
         now = perf_counter_ns()
-        samples.append(now - begin - int(arrival))
-        arrival += draw.expovariate(trial.rate) * 1e9
+        samples.append(now - begin - arrival)
     return Issued(tuple(samples), now - begin, len(samples))
+
+
+def arrivals(trial: Trial) -> Iterator[int]:
+    """When the queries of Server arrive, in nanoseconds since the first, without end."""
+    draw = random.Random(trial.seed)  # noqa: S311 - arrivals, no secrets
+    arrival = 0.0
+    while True:
+        yield int(arrival)
+        arrival += draw.expovariate(trial.rate) * 1e9
 
 
 def _wait_until(at_ns: int) -> None:

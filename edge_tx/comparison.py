@@ -1,10 +1,11 @@
 """Two reports held against each other: what became slower, and whether that is more than noise.
 
-**The ratio** of a cell is its p50 after over its p50 before, each over all samples of all its
-measurements. **Its confidence interval** is the percentile bootstrap's (Efron, "Bootstrap
-Methods: Another Look at the Jackknife", Annals of Statistics 7, 1979), without resampling: the
-median of n draws with replacement is the value at the place U n of the sorted samples, with U of
-the distribution Beta((n+1)/2, (n+1)/2), which is that of the median of n uniform numbers.
+**The ratio** of a cell is its p50 after over its p50 before, each of the calls that
+:mod:`edge_tx.undisturbed` counts, so that a busier machine is no regression. **Its confidence
+interval** is the percentile bootstrap's (Efron, "Bootstrap Methods: Another Look at the
+Jackknife", Annals of Statistics 7, 1979), without resampling: the median of n draws with
+replacement is the value at the place U n of the sorted samples, with U of the distribution
+Beta((n+1)/2, (n+1)/2), which is that of the median of n uniform numbers.
 
 **The margin.** An interval only knows the noise within a process. Two processes differ by where
 their memory came to lie (Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously
@@ -20,6 +21,7 @@ from typing import Any
 
 from edge_tx.errors import InvalidConfig
 from edge_tx.report import Report, ReportRow
+from edge_tx.undisturbed import comparable, floor_among
 
 __all__ = ["FLOOR", "UNKNOWN", "CellVerdict", "Comparison", "compare", "ratio_interval"]
 
@@ -116,12 +118,13 @@ def compare(before: Report, after: Report, max_regression: float = 0.05) -> Comp
         raise InvalidConfig("the reports have no cell in common: nothing can be compared")
     margin = _margin(before, after)
     keys = [*new, *(key for key in old if key not in new)]
-    cells = (_verdict(old.get(key), new.get(key), margin, max_regression) for key in keys)
+    sides = (before, after)
+    cells = (_verdict(old.get(key), new.get(key), sides, margin, max_regression) for key in keys)
     return Comparison(tuple(cells), margin, max_regression, tuple(_remarks(before, after)))
 
 
 def ratio_interval(
-    before: Sequence[int], after: Sequence[int], seed: int = 0
+    before: Sequence[float], after: Sequence[float], seed: int = 0
 ) -> tuple[float, float, float]:
     """The ratio of two medians, and its 95 % confidence interval.
 
@@ -134,7 +137,7 @@ def ratio_interval(
 
     draw = np.random.default_rng(seed)
 
-    def medians(samples: Sequence[int]) -> Any:
+    def medians(samples: Sequence[float]) -> Any:
         ordered = np.maximum(np.sort(np.asarray(samples, np.float64)), 1.0)
         middle = (len(ordered) + 1) / 2
         places = draw.beta(middle, middle, _DRAWS) * len(ordered)
@@ -152,7 +155,11 @@ def _margin(*reports: Report) -> float:
 
 
 def _verdict(
-    before: ReportRow | None, after: ReportRow | None, margin: float, allowed: float
+    before: ReportRow | None,
+    after: ReportRow | None,
+    sides: tuple[Report, Report],
+    margin: float,
+    allowed: float,
 ) -> CellVerdict:
     row = after or before
     if row is None:
@@ -163,7 +170,7 @@ def _verdict(
     if ran != (True, True):
         verdict = _UNLIKE[ran]
         return CellVerdict(row.label, verdict, verdict == "broken", before=before, after=after)
-    ratio, low, high = ratio_interval(_samples(before), _samples(after))
+    ratio, low, high = ratio_interval(_calls(before, sides[0]), _calls(after, sides[1]))
     verdict = "slower" if low > 1 + margin else "faster" if high < 1 - margin else "same"
     regression = verdict == "slower" and ratio > 1 + allowed
     return CellVerdict(row.label, verdict, regression, ratio, low, high, before, after)
@@ -176,8 +183,8 @@ _UNLIKE: Mapping[tuple[bool, bool], str] = {
 }
 
 
-def _samples(row: ReportRow) -> list[int]:
-    return [ns for samples in (row.samples_ns, *row.repeats_ns) for ns in samples]
+def _calls(row: ReportRow, report: Report) -> list[float]:
+    return comparable(row, floor_among(report.rows, row.threads))
 
 
 def _remarks(before: Report, after: Report) -> Iterator[str]:
@@ -206,7 +213,7 @@ def _numbers(row: ReportRow | None) -> dict[str, Any] | None:
     return {
         "status": row.status,
         "note": row.note,
-        "p50_ns": row.latency.p50_ns if row.latency else None,
+        "p50_ns": row.typical_ns,
         "list_throughput": row.list_throughput,
         "load_ns": row.load_ns,
         "peak_bytes": row.memory.peak_bytes if row.memory else None,

@@ -63,7 +63,7 @@ def _line(parts: list[str] | tuple[str, ...]) -> str:
 
 
 def _milliseconds(row: ReportRow | None) -> str:
-    return f"{row.latency.p50_ns / 1e6:.2f} ms" if row and row.latency else ""
+    return f"{row.typical_ns / 1e6:.2f} ms" if row and row.typical_ns is not None else ""
 
 
 def _peak(row: ReportRow) -> float | None:

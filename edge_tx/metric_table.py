@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
+from edge_tx import metric_values as values
 from edge_tx import metrics
-from edge_tx.errors import InvalidConfig, InvalidInput, UnknownName
+from edge_tx.errors import InvalidConfig, UnknownName
 from edge_tx.examples import Example
 from edge_tx.manifest import TaskSettings
-from edge_tx.tensors import Array
+from edge_tx.metric_values import Answered
 
-if TYPE_CHECKING:
-    from edge_tx.tasks import Result
-
-__all__ = ["METRICS", "Answered", "Metric", "find_metric", "metrics_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What a graph gives for one example.
-
-    Attributes:
-        results: One for each of its inputs.
-        outputs: The graph's numbers at real positions, flat; one array for each of its inputs.
-    """
-
-    results: tuple[Result, ...]
-    outputs: tuple[Array, ...]
+__all__ = ["METRICS", "Answered", "Metric", "find_metric", "metrics_of", "usual_metric"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +31,7 @@ class Metric:
         expect: What is compared, from an example's label; raises ValueError with what is wrong.
         score: The number, from all that was expected and all that was predicted.
         options: Call options that it is measured with, from the examples.
+        inputs: Inputs that an example must have; 0 for any number.
     """
 
     name: str
@@ -59,151 +43,12 @@ class Metric:
     expect: Callable[[Example, TaskSettings], Any]
     score: Callable[[Sequence[Any], Sequence[Any]], float]
     options: Callable[[Sequence[Example]], Mapping[str, Any]] = lambda examples: {}
+    inputs: int = 0
 
     @property
     def labelled(self) -> bool:
         """Whether it needs labels."""
         return bool(self.labels)
-
-
-# ------------------------------------------------------------------------------- predictions
-
-
-def _label(answered: Answered, example: Example) -> Any:
-    return frozenset(_the_one(answered).labels)
-
-
-def _first_label(answered: Answered, example: Example) -> Any:
-    return frozenset({_the_one(answered).label})
-
-
-def _score(answered: Answered, example: Example) -> Any:
-    return _the_one(answered).score
-
-
-def _vectors_cosine(answered: Answered, example: Example) -> Any:
-    if len(answered.outputs) != 2:
-        raise InvalidInput(f"{example.place} is no pair: give it columns text_a and text_b")
-    return _cosine(*answered.outputs)
-
-
-def _tags(answered: Answered, example: Example) -> Any:
-    """A tag per word: that of its first piece; words that were cut off are outside."""
-    starts = {}
-    for entity in reversed(_the_one(answered).entities):
-        starts[entity.start] = entity.label
-    tags = []
-    for start, stop in example.words:
-        inside = (starts[place] for place in range(start, stop) if place in starts)
-        tags.append(next(inside, "O"))
-    return tags
-
-
-def _answer(answered: Answered, example: Example) -> Any:
-    return _the_one(answered).best.answer
-
-
-def _outputs(answered: Answered, example: Example) -> Any:
-    return answered.outputs
-
-
-def _answers(answered: Answered, example: Example) -> Any:
-    return tuple(result.answer() for result in answered.results)
-
-
-def _the_one(answered: Answered) -> Any:
-    return answered.results[0]
-
-
-# ------------------------------------------------------------------------------ expectations
-
-
-def _label_names(example: Example, settings: TaskSettings) -> Any:
-    given = example.label
-    several = given if isinstance(given, (list, tuple)) else [given]
-    return frozenset(_name(label, settings.labels) for label in several)
-
-
-def _own_label(example: Example, settings: TaskSettings) -> Any:
-    if not isinstance(example.label, str):
-        raise TypeError(f"got {example.label!r}")
-    return frozenset({example.label})
-
-
-def _name(label: Any, names: Sequence[str]) -> str:
-    if isinstance(label, str) and label in names:
-        return label
-    index = int(label) if isinstance(label, str) and label.isdecimal() else label
-    if type(index) is int and 0 <= index < len(names):
-        return names[index]
-    raise ValueError(f"{label!r} is none of {', '.join(names)}")
-
-
-def _number(example: Example, settings: TaskSettings) -> Any:
-    value = float(example.label)
-    if not np.isfinite(value):
-        raise ValueError(f"got {value}")
-    return value
-
-
-def _word_tags(example: Example, settings: TaskSettings) -> Any:
-    tags = list(example.label)
-    if len(tags) != len(example.words):
-        raise ValueError(f"there are {len(tags)} tags for {len(example.words)} words")
-    return [_name(tag, settings.labels) if tag != "O" else "O" for tag in tags]
-
-
-def _right_answers(example: Example, settings: TaskSettings) -> Any:
-    """Of SQuAD's ``{"text": [...], "answer_start": [...]}``, or texts, or mappings with a text."""
-    given = example.label
-    if isinstance(given, Mapping):
-        given = given["text"]
-    texts = [given] if isinstance(given, str) else list(given)
-    found = tuple(text["text"] if isinstance(text, Mapping) else text for text in texts)
-    if not all(isinstance(text, str) for text in found):
-        raise TypeError(f"got {found!r}")
-    return tuple(text for text in found if text)
-
-
-def _nothing(example: Example, settings: TaskSettings) -> Any:
-    raise AssertionError("this metric has no labels")
-
-
-# ------------------------------------------------------------------------------------ scores
-
-
-def _second_f1(expected: Sequence[Any], predicted: Sequence[Any]) -> float:
-    names = sorted({name for labels in expected for name in labels})
-    return metrics.binary_f1(expected, predicted, names[-1])
-
-
-def _mean_cosine(expected: Sequence[Any], predicted: Sequence[Any]) -> float:
-    pairs = zip(expected, predicted, strict=True)
-    return float(
-        np.mean([_cosine(a, b) for one, other in pairs for a, b in zip(one, other, strict=True)])
-    )
-
-
-def _cosine(one: Array, other: Array) -> float:
-    left, right = one.astype(np.float64), other.astype(np.float64)
-    scale = float(np.linalg.norm(left) * np.linalg.norm(right))
-    return float(left @ right) / scale if scale > 0 else float(np.array_equal(left, right))
-
-
-# ----------------------------------------------------------------------------------- options
-
-
-def _all_tags(examples: Sequence[Example]) -> Mapping[str, Any]:
-    return {"ignore_labels": ()}
-
-
-def _squad_options(examples: Sequence[Example]) -> Mapping[str, Any]:
-    # As the data set's own evaluation does: answers of up to 30 tokens, and "there is none"
-    # only where the data has such questions.
-    none = any(
-        not example.label or not _right_answers(example, TaskSettings()) for example in examples
-    )
-    return {"max_answer_len": 30, "handle_impossible_answer": none}
 
 
 _CLASS = "a label's name or its number (a list of them for several labels)"
@@ -220,8 +65,8 @@ METRICS: tuple[Metric, ...] = (
         "share of right labels",
         _CLASS,
         0,
-        _label,
-        _label_names,
+        values.label,
+        values.label_names,
         metrics.accuracy,
     ),
     Metric(
@@ -230,8 +75,8 @@ METRICS: tuple[Metric, ...] = (
         "mean of the labels' F1 (macro)",
         _CLASS,
         0,
-        _label,
-        _label_names,
+        values.label,
+        values.label_names,
         metrics.macro_f1,
     ),
     Metric(
@@ -240,9 +85,9 @@ METRICS: tuple[Metric, ...] = (
         "F1 of the second of two labels, by name",
         _CLASS,
         0,
-        _label,
-        _label_names,
-        _second_f1,
+        values.label,
+        values.label_names,
+        values.second_f1,
     ),
     Metric(
         "accuracy",
@@ -250,8 +95,8 @@ METRICS: tuple[Metric, ...] = (
         "share of right labels",
         "a label's name",
         0,
-        _first_label,
-        _own_label,
+        values.first_label,
+        values.own_label,
         metrics.accuracy,
     ),
     Metric(
@@ -260,10 +105,10 @@ METRICS: tuple[Metric, ...] = (
         "micro F1 of entities (seqeval)",
         _SPANS,
         0,
-        _tags,
-        _word_tags,
+        values.tags,
+        values.word_tags,
         metrics.span_f1,
-        _all_tags,
+        values.all_tags,
     ),
     Metric(
         "f1",
@@ -271,10 +116,10 @@ METRICS: tuple[Metric, ...] = (
         "mean F1 of the answers' words (SQuAD)",
         _RIGHT,
         0,
-        _answer,
-        _right_answers,
+        values.answer,
+        values.right_answers,
         metrics.answer_f1,
-        _squad_options,
+        values.squad_options,
     ),
     Metric(
         "em",
@@ -282,10 +127,10 @@ METRICS: tuple[Metric, ...] = (
         "share of answers that are right to the word (SQuAD)",
         _RIGHT,
         0,
-        _answer,
-        _right_answers,
+        values.answer,
+        values.right_answers,
         metrics.answer_exact,
-        _squad_options,
+        values.squad_options,
     ),
     Metric(
         "spearman",
@@ -293,9 +138,10 @@ METRICS: tuple[Metric, ...] = (
         "rank correlation of the cosine of two texts",
         _SIMILAR,
         -1,
-        _vectors_cosine,
-        _number,
+        values.vectors_cosine,
+        values.number,
         metrics.spearman,
+        inputs=2,
     ),
     Metric(
         "pearson",
@@ -303,9 +149,10 @@ METRICS: tuple[Metric, ...] = (
         "correlation of the cosine of two texts",
         _SIMILAR,
         -1,
-        _vectors_cosine,
-        _number,
+        values.vectors_cosine,
+        values.number,
         metrics.pearson,
+        inputs=2,
     ),
     Metric(
         "spearman",
@@ -313,8 +160,8 @@ METRICS: tuple[Metric, ...] = (
         "rank correlation of the scores",
         _SIMILAR,
         -1,
-        _score,
-        _number,
+        values.score,
+        values.number,
         metrics.spearman,
     ),
     Metric(
@@ -323,8 +170,8 @@ METRICS: tuple[Metric, ...] = (
         "correlation of the scores",
         _SIMILAR,
         -1,
-        _score,
-        _number,
+        values.score,
+        values.number,
         metrics.pearson,
     ),
     Metric(
@@ -333,9 +180,9 @@ METRICS: tuple[Metric, ...] = (
         "mean cosine to the fp32 graph's outputs",
         "",
         -1,
-        _outputs,
-        _nothing,
-        _mean_cosine,
+        values.outputs,
+        values.nothing,
+        values.mean_cosine,
     ),
     Metric(
         "agreement",
@@ -343,8 +190,8 @@ METRICS: tuple[Metric, ...] = (
         "share of answers that are the fp32 graph's",
         "",
         0,
-        _answers,
-        _nothing,
+        values.answers,
+        values.nothing,
         metrics.accuracy,
     ),
 )
@@ -368,3 +215,29 @@ def find_metric(name: str, task: str) -> Metric:
     if name not in {row.name for row in METRICS}:
         raise UnknownName("metric", name, mine)
     raise InvalidConfig(f"metric '{name}' is not for '{task}', which has {', '.join(mine)}")
+
+
+def usual_metric(task: str, examples: Sequence[Example], settings: TaskSettings) -> Metric | None:
+    """The metric that is measured where none is named: the task's first that fits the labels.
+
+    Args:
+        task: Name of the task.
+        examples: Its rows, with labels or without.
+        settings: Of the model, e.g. its labels.
+
+    Returns:
+        None if the rows have no labels, or some that no metric of the task takes.
+    """
+    fitting = (row for row in metrics_of(task).values() if row.labelled)
+    return next((row for row in fitting if examples and _fits(row, examples, settings)), None)
+
+
+def _fits(metric: Metric, examples: Sequence[Example], settings: TaskSettings) -> bool:
+    if any(metric.inputs not in (0, len(example.inputs)) for example in examples):
+        return False
+    try:
+        for example in examples:
+            metric.expect(example, settings)
+    except (ValueError, TypeError, LookupError):
+        return False
+    return True

@@ -65,6 +65,10 @@ def _energy(row: ReportRow) -> str:
     return f"{row.energy.per_answer_joules * 1e3:.3g}" if row.energy else ""
 
 
+def _undisturbed(row: ReportRow) -> str:
+    return "" if row.undisturbed is None else f"{row.undisturbed:.0%}"
+
+
 COLUMNS = (
     Column("model", lambda row: row.model, right=False),
     Column("graph", lambda row: row.graph, right=False),
@@ -76,7 +80,8 @@ COLUMNS = (
     Column("cosine", _parity("min_cosine", ".5f"), wide=True),
     Column("load ms", lambda row: _milliseconds(row.load_ns, 0)),
     Column("first ms", lambda row: _milliseconds(row.first_answer_ns, 1)),
-    Column("p50 ms", _latency("p50_ns")),
+    Column("p50 ms", lambda row: _milliseconds(row.typical_ns)),
+    Column("quiet", _undisturbed, wide=True),
     Column("p90 ms", _latency("p90_ns"), wide=True),
     Column("p99 ms", _latency("p99_ns")),
     Column("p99.9 ms", _latency("p999_ns"), wide=True),
@@ -165,7 +170,15 @@ def csv_lines(report: Report) -> str:
 
 
 # Raw samples and tables inside a row have no place in one line.
-_NOT_FLAT = ("samples_ns", "repeats_ns", "scenarios", "sustained", "accuracy")
+_NOT_FLAT = (
+    "samples_ns",
+    "stretches",
+    "repeats_ns",
+    "repeats_stretches",
+    "scenarios",
+    "sustained",
+    "accuracy",
+)
 
 
 def _names(record: type[Any], before: str = "") -> Iterator[str]:

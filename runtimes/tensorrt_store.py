@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge_tx.cache import cache_root
 from edge_tx.errors import SessionFailed
 from edge_tx.runtimes.tensorrt_build import Settings
 from edge_tx.runtimes.tensorrt_records import (
@@ -41,16 +41,10 @@ from edge_tx.strict_json import dumps, encode
 
 __all__ = ["Store", "default_root"]
 
-_ENVIRONMENT = "EDGE_TX_CACHE_DIR"
-
 
 def default_root() -> Path:
-    """``EDGE_TX_CACHE_DIR``, or the folder for caches of the user."""
-    given = os.environ.get(_ENVIRONMENT)
-    if given:
-        return Path(given)
-    base = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "edge_tx" / "engines"
+    """``engines`` in the user's folder for what can be made again (:mod:`edge_tx.cache`)."""
+    return cache_root() / "engines"
 
 
 class Store:

@@ -1,4 +1,4 @@
-"""sentence-transformers, in the backend that ``variant`` names."""
+"""sentence-transformers, in the backend (and the precision) that ``variant`` names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def load(job: Job) -> tuple[One, Many]:
     model = SentenceTransformer(
         job.model,
         device="cpu",
-        backend=job.variant,
+        backend=job.variant.partition("-")[0],
         local_files_only=True,
-        model_kwargs=THREADS[job.variant](job.threads),
+        model_kwargs=SETTINGS[job.variant](job.threads),
     )
 
     def encode(texts: Any) -> Any:
@@ -42,11 +42,20 @@ def _onnx(threads: int) -> dict[str, Any]:
     }
 
 
-def _openvino(threads: int) -> dict[str, Any]:
-    return {"ov_config": {"INFERENCE_NUM_THREADS": str(threads)}}
+def _openvino(threads: int, **more: str) -> dict[str, Any]:
+    return {"ov_config": {"INFERENCE_NUM_THREADS": str(threads), **more}}
 
 
-THREADS = {"torch": _torch, "onnx": _onnx, "openvino": _openvino}
+def _openvino_f32(threads: int) -> dict[str, Any]:
+    return _openvino(threads, INFERENCE_PRECISION_HINT="f32")
+
+
+SETTINGS = {
+    "torch": _torch,
+    "onnx": _onnx,
+    "openvino": _openvino,
+    "openvino-f32": _openvino_f32,
+}
 
 if __name__ == "__main__":
     main(

@@ -41,7 +41,11 @@ if TYPE_CHECKING:
     "--file", "path", type=click.Path(), help="Inputs, one a line; by default the golden ones."
 )
 @click.option("--data", default="", type=click.Path(), help="Rows to measure with, with labels.")
-@click.option("--metric", default="", help="Accuracy on the labels of --data; commas for several.")
+@click.option(
+    "--metric",
+    default="",
+    help="Accuracy by these, with commas; if --data has labels, the usual one.",
+)
 @click.option(
     "--option",
     "pairs",

@@ -34,7 +34,7 @@ _GENERATION = re.compile(r"(\d{1,2})\.?(\d)")
 @click.option(
     "--cache-dir",
     type=click.Path(),
-    help="Folder for engines; EDGE_TX_CACHE_DIR or the user's cache if not given.",
+    help="Folder for engines; in EDGE_TX_CACHE or the user's cache if not given.",
 )
 @click.option(
     "--workspace",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from edge_tx.cli.screen import facts, grid
 
@@ -19,7 +19,7 @@ __all__ = ["of_report"]
 # Left out first where there is no room for all, the last ones before the others.
 _DISPENSABLE = (
     "cosine", "GPU MB", "mean ms", "p99.9 ms", "private MB", "decode ms", "tok ms", "infer ms",
-    "p90 ms", "CPU ms", "steady MB", "max error", "first ms", "load ms",
+    "p90 ms", "CPU ms", "steady MB", "max error", "quiet", "first ms", "load ms",
 )  # fmt: skip
 
 
@@ -60,8 +60,17 @@ def _about(context: ReportContext) -> dict[str, object]:
         "model": ", ".join(_named(model) for model in context.models),
         "device": context.device["cpu"]["model"],
         "versions": ", ".join(f"{name} {number}" for name, number in context.versions.items()),
+        "accuracy": _accuracy(context.data),
         "not measurable": ", ".join(context.unmeasured),
     }
+
+
+def _accuracy(data: Mapping[str, Any]) -> str:
+    """Of which data, and by which metrics; a report of accuracy says who chose them."""
+    named = ", ".join(data.get("metrics", ()))
+    chosen = data.get("chosen", "")
+    how = ": ".join(filter(None, (chosen, named)))
+    return f"{data['path']} ({how})" if named else ""
 
 
 # Of a single value, these stand above the table: the column's title, and what 0 or 1 would say.

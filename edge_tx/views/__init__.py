@@ -5,30 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
+from edge_tx import report_formats
 from edge_tx.backends import resolve
 from edge_tx.errors import UnknownName
+from edge_tx.report_formats import Format
 
 if TYPE_CHECKING:
     from edge_tx.report import Report
 
 __all__ = ["FORMATS", "SUFFIXES", "render"]
 
-# Name -> "module:function", a function of reports by name that gives text.
-FORMATS: Mapping[str, str] = {
-    "terminal": "edge_tx.views.text:terminal",
-    "markdown": "edge_tx.views.markdown:several",
-    "csv": "edge_tx.views.text:csv_lines",
-    "html": "edge_tx.views.page:pages",
+FORMATS: Mapping[str, Format] = {
+    name: row for name, row in report_formats.FORMATS.items() if row.several
 }
+"""The looks of several reports together."""
 
-# Ends of a file's name -> format.
 SUFFIXES: Mapping[str, str] = {
-    ".html": "html",
-    ".htm": "html",
-    ".md": "markdown",
-    ".csv": "csv",
-    ".txt": "terminal",
+    suffix: name for suffix, name in report_formats.SUFFIXES.items() if name in FORMATS
 }
+"""Ends of a file's name -> name of the format."""
 
 
 def render(reports: Mapping[str, Report], format: str = "html") -> str:  # noqa: A002
@@ -44,4 +39,4 @@ def render(reports: Mapping[str, Report], format: str = "html") -> str:  # noqa:
     """
     if format not in FORMATS:
         raise UnknownName("report format", format, FORMATS)
-    return cast(Callable[[Mapping[str, "Report"]], str], resolve(FORMATS[format]))(reports)
+    return cast(Callable[[Mapping[str, "Report"]], str], resolve(FORMATS[format].several))(reports)

@@ -72,7 +72,7 @@ _PRIZES = (
     _Prize(
         "Most throughput",
         lambda row: row.list_throughput or row.throughput,
-        lambda value: f"{number(value)} per second",
+        lambda value: f"{number(value)}/s",
         most=True,
     ),
     _Prize("Least memory", peak_mb, lambda value: f"{number(value)} MB"),

@@ -41,7 +41,7 @@ class _Measure:
 
 def p50_ms(row: ReportRow) -> float | None:
     """A row's median latency in milliseconds."""
-    return None if row.latency is None else row.latency.p50_ns / 1e6
+    return None if row.typical_ns is None else row.typical_ns / 1e6
 
 
 def peak_mb(row: ReportRow) -> float | None:

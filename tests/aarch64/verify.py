@@ -164,7 +164,7 @@ def guest(root: Root, *args: str) -> subprocess.CompletedProcess[str]:
     """Runs the guest's Python with the checkout's edge_tx."""
     path = f"{root.site}:{CHECKOUT}"
     environment = {**os.environ, **QUIET, "PYTHONPATH": path, "PYTHONHOME": "/usr"}
-    environment["EDGE_TX_CACHE_DIR"] = str(root.base / "cache")
+    environment["EDGE_TX_CACHE"] = str(root.base / "cache")
     return subprocess.run(
         root.python(*args), env=environment, capture_output=True, text=True, check=False
     )

@@ -112,7 +112,10 @@ def slower(path: Path, factor: float) -> Path:
     rows = []
     for row in report.rows:
         times = tuple(int(ns * factor) for ns in row.samples_ns * 40)
-        rows.append(replace(row, samples_ns=times, latency=LatencyStats.of(times)))
+        rows.append(
+            replace(row, samples_ns=times, stretches=(), p50_ns=None, repeats_ns=(),
+                    repeats_stretches=(), latency=LatencyStats.of(times))
+        )  # fmt: skip
     other = path.with_name("other.json")
     other.write_text(replace(report, rows=tuple(rows)).to_json())
     return other

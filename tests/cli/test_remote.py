@@ -30,7 +30,7 @@ UsePAM no
 StrictModes no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
-SetEnv PYTHONPATH={root} XDG_CACHE_HOME={folder}/cache EDGE_TX_CACHE_DIR={folder}/bundles
+SetEnv PYTHONPATH={root} XDG_CACHE_HOME={folder}/cache EDGE_TX_CACHE={folder}/bundles
 """
 
 

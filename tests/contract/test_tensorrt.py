@@ -50,7 +50,7 @@ class _OnGpu(SessionContract):
         if _MISSING[self.backend]:
             pytest.skip(_MISSING[self.backend])
         made, cache = built(self.backend, request.param)
-        monkeypatch.setenv("EDGE_TX_CACHE_DIR", str(cache))
+        monkeypatch.setenv("EDGE_TX_CACHE", str(cache))
         found: Sample = made
         return found
 
@@ -120,7 +120,7 @@ def _build(backend: str, name: str, tiny_model: Any, folder: Path) -> Sample:
             golden=Golden((case,)),
         )
     graph = bundle.graphs[0]
-    build(bundle, graph, BuildOptions(cache_dir=folder / "cache"))
+    build(bundle, graph, BuildOptions(cache_dir=folder / "cache" / "engines"))
     return Sample(
         bundle.entry(graph),
         traced.inputs,

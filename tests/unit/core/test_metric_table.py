@@ -11,7 +11,7 @@ import pytest
 from edge_tx.errors import InvalidConfig, UnknownName
 from edge_tx.examples import read_examples
 from edge_tx.manifest import TaskSettings
-from edge_tx.metric_table import METRICS, Answered, find_metric, metrics_of
+from edge_tx.metric_table import METRICS, Answered, find_metric, metrics_of, usual_metric
 from edge_tx.tasks import TASKS
 from edge_tx.tasks.question_answering import Answer, Answers
 from edge_tx.tasks.token_classification import Entities, Entity
@@ -136,3 +136,23 @@ def test_unknown_metrics_are_refused() -> None:
         find_metric("acuracy", "text-classification")
     with pytest.raises(InvalidConfig, match="'em' is not for 'text-classification', which has"):
         find_metric("em", "text-classification")
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "name"),
+    [
+        ("text-classification", {"text": "good", "label": "pos"}, "accuracy"),
+        ("text-classification", {"text": "good", "label": 0.7}, "spearman"),
+        ("sentence-embedding", {"text_a": "a", "text_b": "b", "score": 1}, "spearman"),
+        ("sentence-embedding", {"text": "a", "label": 1}, None),
+        ("sentence-embedding", {"text": "a"}, None),
+        ("text-classification", {"text": "good", "label": "what"}, None),
+    ],
+)
+def test_the_usual_metric_is_the_first_that_takes_the_labels(
+    task: str, row: dict[str, Any], name: str | None
+) -> None:
+    settings = TaskSettings(labels=("neg", "pos"))
+    found = usual_metric(task, list(read_examples([row, row], task)), settings)
+    assert (found.name if found else None) == name
+    assert usual_metric(task, [], settings) is None

@@ -135,6 +135,17 @@ def test_an_unknown_format_names_the_choices() -> None:
         (lambda r: r["rows"][0].update(failure="sad"), r"rows\[0\]\.failure"),
         (lambda r: r["rows"].append(r["rows"][0]), r"rows\[2\]: is the same cell"),
         (lambda r: r["rows"][0]["repeats_ns"].append([-1]), r"repeats_ns\[1\]"),
+        (lambda r: r["rows"][0].update(inputs=0), "inputs: expected 1"),
+        (
+            lambda r: r["rows"][0].update(
+                stretches=[{"calls": 1, "loops_ns": [1], "handovers_ns": []}]
+            ),
+            "stretches: do not cover",
+        ),
+        (
+            lambda r: r["rows"][0].update(repeats_stretches=[[]] * 9),
+            "repeats_stretches: are not as many",
+        ),
         (lambda r: r["rows"][0]["scenarios"][0]["samples_ns"].append(9), "is not that of"),
         (lambda r: r["rows"][0].update(batch=-1), r"rows\[0\]\.batch"),
         (lambda r: r["rows"][0].update(colour=1), "unknown key 'colour'"),

@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 
 import edge_tx
+from edge_tx.bench import overhead
 from edge_tx.bench.cell import Cell
 from edge_tx.bench.failures import Failed, failed, ran_out_of_memory
 from edge_tx.bench.inputs import Material, spread, texts_of
 from edge_tx.bench.measured import Measured
 from edge_tx.bench.plan import Plan, Subject
 from edge_tx.bench.process import in_fresh_process
-from edge_tx.bench.runner import INTERRUPTED, run
+from edge_tx.bench.runner import INTERRUPTED, MORE_TURNS, run
 from edge_tx.bench.sweep import Axes
 from edge_tx.bundle import Bundle
 from edge_tx.device import hardware_threads
 from edge_tx.errors import BundleError, InvalidConfig, MissingDependency, UnknownName
-from edge_tx.report import Memory, Report, ThreadBudget
+from edge_tx.report import Memory, Report, Stretch, ThreadBudget
 from edge_tx.runtimes.phases import PhaseClock
 
 TWO = {"fake-fp32": {}, "fake-int8": {"recipe": "dynamic_w8", "cosine": 0.98}}
@@ -102,6 +103,42 @@ class TestSweep:
         report = run(fake_graphs(TWO), replace(QUICK, repeats=2), measure=pretend)
         assert [len(row.repeats_ns) for row in report.rows] == [2, 2]
 
+    def test_a_disturbed_cell_is_measured_again_and_then_said_to_be_one(
+        self, fake_graphs: Graphs
+    ) -> None:
+        turns = {"fake-fp32": [2, 2, 1], "fake-int8": [1, 1]}
+
+        def measure(cell: Cell) -> Measured:
+            slowness = turns[cell.graph].pop(0)
+            stretches = (Stretch(10, (100 * slowness,), ()),)
+            samples = tuple(1000 * slowness for _ in range(10))
+            return replace(pretend(cell), samples_ns=samples, stretches=stretches)
+
+        report = run(fake_graphs(TWO), replace(QUICK, repeats=None, seed=1), measure=measure)
+        rows = {row.graph: row for row in report.rows}
+        assert {name: (row.p50_ns, row.undisturbed) for name, row in rows.items()} == {
+            "fake-fp32": (1000, 1.0), "fake-int8": (1000, 1.0),
+        }  # fmt: skip
+        assert len(rows["fake-fp32"].repeats_ns) == 2 - len(turns["fake-fp32"])
+        assert Report.from_json(report.to_json()) == report
+
+    def test_what_stays_disturbed_makes_the_machine_a_noisy_one(self, fake_graphs: Graphs) -> None:
+        seen: list[str] = []
+
+        def measure(cell: Cell) -> Measured:
+            seen.append(cell.graph)
+            slowness = 2 if cell.graph == "fake-fp32" else 1
+            return replace(pretend(cell), stretches=(Stretch(10, (100 * slowness,), ()),))
+
+        report = run(fake_graphs(TWO), replace(QUICK, repeats=1), measure=measure)
+        assert [seen.count(name) for name in TWO] == [2 + MORE_TURNS, 2]
+        assert report.rows[0].undisturbed == 0
+        assert report.context.noise is not None
+        assert "1 row with less than half" in report.context.noise.said
+        seen.clear()
+        run(fake_graphs(TWO), QUICK, measure=measure)
+        assert len(seen) == 2, "not with --repeats 0"
+
     def test_backends_and_graphs_choose(self, fake_graphs: Graphs) -> None:
         path = fake_graphs(TWO)
         for plan in (replace(QUICK, graphs=("fake-int8",)), replace(QUICK, backends=("fake",))):
@@ -152,6 +189,17 @@ class TestFailures:
         assert sorted((row.status, row.note) for row in rows) == [
             ("ok", ""), ("skipped", INTERRUPTED),
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("kind", ["killed", "out-of-memory", "timeout", "error"])
+    def test_the_sweep_goes_on_after_any_failure(self, fake_graphs: Graphs, kind: str) -> None:
+        def measure(cell: Cell) -> Measured | Failed:
+            return Failed("why", kind) if cell.graph == "fake-fp32" else pretend(cell)
+
+        report = run(fake_graphs(TWO), replace(QUICK, repeats=1), measure=measure)
+        bad, good = report.rows
+        assert (bad.status, bad.failure, bad.note) == ("failed", kind, "why")
+        assert (good.status, len(good.repeats_ns)) == ("ok", 1)
+        assert Report.from_json(report.to_json()) == report
 
     def test_tokens_that_the_model_does_not_read(self, fake_graphs: Graphs) -> None:
         plan = replace(QUICK, axes=Axes((1,), (1,), (8, 99)), graphs=("fake-fp32",))
@@ -255,13 +303,15 @@ class TestCell:
             QUICK,
             graphs=("fake-fp32",),
             data=str(data),
-            metrics=("spearman",),
             scenarios=("SingleStream", "Server"),
             rate=5000.0,
             sustain_ns=20_000_000,
         )
-        (row,) = run(fake_graphs(TWO), plan).rows
+        report = run(fake_graphs(TWO), plan)
+        (row,) = report.rows
         assert row.status == "ok", row.note
+        assert report.context.data["metrics"] == ["spearman"]
+        assert "usual" in report.context.data["chosen"]
         assert min(row.load_ns or 0, row.first_answer_ns or 0, row.cpu_ns_per_answer or 0) > 0
         assert row.latency is not None
         assert row.latency.count == len(row.samples_ns) >= 5
@@ -278,6 +328,16 @@ class TestCell:
         assert row.memory is not None
         assert (row.memory.peak_bytes or 0) >= (row.memory.loaded_bytes or 0) > 0
 
+    def test_labels_that_no_metric_takes_are_not_scored(
+        self, fake_graphs: Graphs, tmp_path: Path
+    ) -> None:
+        data = tmp_path / "texts.jsonl"
+        data.write_text('{"text": "the cat", "label": "animal"}\n')
+        report = run(
+            fake_graphs(TWO), replace(QUICK, graphs=("fake-fp32",), data=str(data)), measure=pretend
+        )
+        assert report.context.data["metrics"] == []
+
     def test_it_is_bound_to_its_budget(self, fake_graphs: Graphs) -> None:
         import os
 
@@ -288,6 +348,17 @@ class TestCell:
         )
         assert isinstance(answer, Measured)
         assert answer.budget.cpus == 1
+
+
+def test_what_the_harness_adds_is_measured_on_real_calls(
+    fake_graphs: Graphs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overhead.main([str(fake_graphs(TWO)), "the cat"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "in a sample", "around a sample", "a bare call", "in the harness", "added",
+    ]  # fmt: skip
+    assert all(line.endswith(" us") for line in lines)
 
 
 class TestPhases:

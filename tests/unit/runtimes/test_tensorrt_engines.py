@@ -33,7 +33,7 @@ needs_rtx = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cuda, "_LIBRARY", "libno-gpu-in-this-test.so")
-    monkeypatch.setenv("EDGE_TX_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("EDGE_TX_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_an_engine_does_not_open_without_a_gpu(bundle: Bundle) -> None:
 def test_a_generation_that_rtx_does_not_know_is_told(bundle: Bundle) -> None:
     with pytest.raises(EdgeTxError, match="no compute capability 87; it has 75, 80"):
         build(bundle, bundle.graphs[0], BuildOptions(compute_capabilities=(87,)))
-    assert not list((bundle.root.parent / "cache").glob("*/*"))
+    assert not list((bundle.root.parent / "cache/engines").glob("*/*"))
 
 
 def test_tensorrt_builds_for_no_gpu_that_is_not_here(
@@ -136,7 +136,7 @@ def test_a_crash_of_the_builder_leaves_no_engine(
     monkeypatch.setattr(tensorrt_build, "_MODULE", "crashing_builder")
     with pytest.raises(EdgeTxError, match=r"building tensorrt_rtx-fp32 .* killed by SIGSEGV"):
         ada(bundle)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "cache/engines").iterdir()) == []
 
 
 @pytest.mark.parametrize("settings", [Settings(-1), Settings(optimization_level=6)])

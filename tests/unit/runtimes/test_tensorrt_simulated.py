@@ -254,7 +254,7 @@ class Log:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Driver:
-    """A simulated GPU with TensorRT 10.3; engines are kept in ``tmp_path / "cache"``."""
+    """A simulated GPU with TensorRT 10.3; engines are kept in ``tmp_path / "cache/engines"``."""
     driver = Driver()
 
     class Runtime:
@@ -270,7 +270,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Driver:
     monkeypatch.setattr(tensorrt_api, "load", lambda _row: api)
     monkeypatch.setattr(tensorrt_api, "messages", lambda _api: Log())
     monkeypatch.setattr(Backend, "module", property(lambda _self: "numpy"))
-    monkeypatch.setenv("EDGE_TX_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("EDGE_TX_CACHE", str(tmp_path / "cache"))
     driver.api = api  # type: ignore[attr-defined]
     return driver
 
@@ -298,7 +298,7 @@ def put(driver: Driver, entry: Path, root: Path, proof: Proof | None = PROOF) ->
 @pytest.fixture
 def entry(gpu: Driver, onnx_graph: Callable[..., Path], tmp_path: Path) -> Path:
     made = onnx_graph()
-    put(gpu, made, tmp_path / "cache")
+    put(gpu, made, tmp_path / "cache/engines")
     return made
 
 
@@ -412,7 +412,7 @@ def test_engine_that_was_never_proven_is_refused(
     gpu: Driver, onnx_graph: Callable[..., Path], tmp_path: Path
 ) -> None:
     made = onnx_graph()
-    put(gpu, made, tmp_path / "cache", proof=None)
+    put(gpu, made, tmp_path / "cache/engines", proof=None)
     with pytest.raises(SessionFailed, match=r"not held against the golden answers.*edge-tx build"):
         open_session("tensorrt", made)
     unproven = SessionConfig(options=(("unproven", "yes"),))
@@ -504,15 +504,15 @@ def test_an_engine_with_wrong_answers_is_removed(
     gpu.wrong = str(onnx_graph("wrong", seed=7))  # type: ignore[attr-defined]
     with pytest.raises(ParityFailed, match=r"fails . checks against the golden answers: case 0"):
         built()
-    assert not list((tmp_path / "cache").rglob("*.engine"))
-    assert not list((tmp_path / "cache").rglob("*.json"))
+    assert not list((tmp_path / "cache/engines").rglob("*.engine"))
+    assert not list((tmp_path / "cache/engines").rglob("*.json"))
 
 
 def test_an_engine_that_stopped_working_is_built_anew(
     built: Callable[..., Any], gpu: Driver, tmp_path: Path
 ) -> None:
     first = built()
-    store = Store(tmp_path / "cache")
+    store = Store(tmp_path / "cache/engines")
     with store.workshop() as folder:  # as after a build that was stopped before its proof
         (folder / "engine").write_bytes(b"no engine")
         stale = store.keep(

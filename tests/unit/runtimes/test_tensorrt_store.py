@@ -197,8 +197,5 @@ def test_keys_depend_on_everything() -> None:
 
 
 def test_the_root_is_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("EDGE_TX_CACHE_DIR", str(tmp_path))
-    assert default_root() == tmp_path
-    monkeypatch.delenv("EDGE_TX_CACHE_DIR")
-    monkeypatch.setenv("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", str(tmp_path))
-    assert default_root() == tmp_path / "edge_tx" / "engines"
+    monkeypatch.setenv("EDGE_TX_CACHE", str(tmp_path))
+    assert default_root() == tmp_path / "engines"
