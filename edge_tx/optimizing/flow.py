@@ -75,7 +75,7 @@ def optimize(
     Args:
         model: A local folder, or the id of a hub repository.
         output: Where the bundle goes; the record of the front is written beside it, as
-            ``<output>.front.json``.
+            ``<output>.front.json`` and ``.html``.
         data: Real inputs to prune, distil and calibrate with, a file or an iterable.
         dev: Rows to measure on, with labels if the metric needs them; a quarter of the data
             that is then used for nothing else if not given.
@@ -191,6 +191,7 @@ def _walked(
         plan.max_drop,
         journal.seconds,
         record_path(output),
+        {p.model: left for p in points if (left := workshop.left(p.kept)) is not None},
     )
     tell(Begun("writing the bundle"))
     with Bundle.open(workshop.bundle(Branch(best.kept, best.backend))) as source:

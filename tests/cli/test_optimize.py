@@ -77,6 +77,8 @@ def test_a_killed_run_goes_on_to_a_bundle(
     assert [place["graph"] for place in record["front"]] == ["openvino-fp32"] * 2
     assert record["best"] in ("whole openvino-fp32", "60% openvino-fp32")
     assert not journal.parent.exists()
+    assert list(record["pruned"]) == ["60%"]
+    assert "What pruning left" in (tmp_path / "best.bundle.front.html").read_text()
     with package.load(out) as best:
         assert best.describe().graph == "openvino-fp32"
     with package.Bundle.open(out) as bundle:
