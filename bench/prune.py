@@ -60,7 +60,7 @@ def main() -> int:
         return 0
     found = work.found
     print(table({name: found[name] for name in names}))
-    return int(any(_missed(ROWS[name], found[name]) for name in names))
+    return int(any(missed(ROWS[name], found[name]) for name in names))
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -103,12 +103,12 @@ def _drop(row: Mapping[str, Any]) -> float:
     return 100 * float(row["before"] - row["after"])
 
 
-def _missed(setting: Setting, row: Mapping[str, Any]) -> bool:
+def missed(setting: Setting, row: Mapping[str, Any]) -> bool:
     """Whether a number that was wanted is not there, or misses what it may be."""
-    speeds = row.get("speedup", {"": 0.0}).values()
+    speeds = row.get("speedup", {}).values()
     return (
         (setting.drop is not None and _drop(row) > setting.drop + 1e-9)
-        or (setting.speedup is not None and min(speeds) < setting.speedup)
+        or (setting.speedup is not None and min(speeds, default=0.0) < setting.speedup)
         or (setting.limit is not None and _took_more(setting.limit, row))
     )
 
