@@ -1,4 +1,4 @@
-"""The table of what pruning brings: its rows fit together, and missed numbers are not overlooked."""
+"""The table of what pruning brings: rows fit together, missed numbers are not overlooked."""
 
 from __future__ import annotations
 
