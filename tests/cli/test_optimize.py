@@ -71,6 +71,7 @@ def test_a_killed_run_goes_on_to_a_bundle(
     done = edge_tx(*kept)
     assert done.code == 0, done.err
     assert "before  whole model, openvino, export: cosine 1.0000" in done.err
+    assert "...  60% model, prune\n" in done.err
     assert "60% model, prune: cosine" in done.err
     assert "★" in done.out
     record = json.loads((tmp_path / "best.bundle.front.json").read_text())
