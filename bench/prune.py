@@ -28,7 +28,7 @@ from edge_tx.bench.prune_work import Folder, cut, score, times
 
 def _make(work: Folder, name: str) -> None:
     """Makes a row's model in a fresh process, then exports it and takes its metric in this one."""
-    command = [sys.executable, __file__, "--work", work.root, "--rows", name, "--step", "cut"]
+    command = [sys.executable, __file__, "--work", str(work.root), "--rows", name, "--step", "cut"]
     if subprocess.run(command, check=False).returncode:
         raise SystemExit(f"{name} could not be made")
     score(work, name)
@@ -85,9 +85,9 @@ def _cells(setting: Setting, row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{100 * row['before']:.2f} to {100 * row['after']:.2f}",
         f"{_drop(row):.2f}{_in_brackets(setting.drop)}",
         f"{speeds}{_in_brackets(setting.speedup)}",
-        _whole(row, "seconds") + _in_brackets(limit and limit.seconds),
+        _whole(row, "seconds") + _in_brackets(limit.seconds if limit else None),
         _whole(row, "cpu_seconds"),
-        _whole(row, "peak_mb") + _in_brackets(limit and limit.peak_mb),
+        _whole(row, "peak_mb") + _in_brackets(limit.peak_mb if limit else None),
     )
 
 
@@ -114,7 +114,8 @@ def missed(setting: Setting, row: Mapping[str, Any]) -> bool:
 
 
 def _took_more(limit: Limit, row: Mapping[str, Any]) -> bool:
-    return row.get("seconds", 0.0) > limit.seconds or row.get("peak_mb", 0.0) > limit.peak_mb
+    seconds, peak_mb = (float(row.get(name, 0.0)) for name in ("seconds", "peak_mb"))
+    return seconds > limit.seconds or peak_mb > limit.peak_mb
 
 
 if __name__ == "__main__":
