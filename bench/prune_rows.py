@@ -87,8 +87,8 @@ def _thinned(inputs: Inputs, **options: Any) -> None:
     edge_tx.sparsify(inputs.model, inputs.output, data=inputs.train, progress=_told, **options)
 
 
-def _told(step: str, *_: int) -> None:
-    print(f"  {step}", file=sys.stderr)
+def _told(step: str, done: int = 0, total: int = 0, /) -> None:
+    print(f"  {step} ({done + 1} of {total})" if done < total else f"  {step}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
