@@ -10,19 +10,17 @@ import contextlib
 import hashlib
 import json
 import os
-import random
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_tx.calibration.distillation_plan import Training, default_metric
+from edge_tx.calibration.distillation_material import Material, gather
+from edge_tx.calibration.distillation_outcome import Distilled, outcome
+from edge_tx.calibration.distillation_plan import Training
 from edge_tx.calibration.plan import Data
 from edge_tx.device import usable_threads
-from edge_tx.errors import InvalidInput
-from edge_tx.examples import Example, read_examples
-from edge_tx.metric_table import Metric, find_metric
 
 if TYPE_CHECKING:
     from edge_tx.exporters.traced import Traced
@@ -30,12 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Distilled", "distill", "recover"]
 
 _RECORD = "distillation.json"
-_LEAST = 16
-_HELD_OUT = 0.05
-_MOST_HELD_OUT = 1000
-_FEW = 64
-"""Rows that are held out of a small data set, as long as they are no more than a quarter of it:
-the best of several measurements on eight rows is the luckiest, not the best."""
 
 
 class Progress(Protocol):
@@ -43,47 +35,6 @@ class Progress(Protocol):
 
     def __call__(self, step: str, done: int, total: int, /) -> None:
         """A step begins, after ``done`` of ``total``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Distilled:
-    """What came of it.
-
-    Attributes:
-        output: The new folder; empty if none was written.
-        metric: That was measured.
-        teacher: The metric of the teacher; 1 if its answers stand for the labels.
-        before: Of the student as it was.
-        after: Of the student as it is: the best of all measurements.
-        steps: Steps of the optimizer.
-        seconds: Spent on training, measurements and all.
-        parameters: Weights of teacher and student.
-        history: What was measured: step, metric and losses.
-    """
-
-    output: str
-    metric: str
-    teacher: float
-    before: float
-    after: float
-    steps: int
-    seconds: float
-    parameters: tuple[int, int]
-    history: tuple[Mapping[str, float], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Material:
-    """Rows to train on, and rows to measure on."""
-
-    rows: Sequence[Example]
-    held: Sequence[Example]
-    metric: Metric
-    options: Mapping[str, Any]
 
 
 def distill(
@@ -147,7 +98,7 @@ def distill(
     target, say = new_folder(output), progress or _say_nothing
     say("loading the teacher", 0, 0)
     large = source.load(os.fspath(teacher), task=task, revision=revision, max_length=max_length)
-    material = _material(data, dev, metric, large, asked, dict(options or {}))
+    material = gather(data, dev, metric, large, asked, dict(options or {}))
     small = make_student(
         recipe, large, material.rows, dict(options or {}), _named(say, "looking for layers")
     )
@@ -209,53 +160,16 @@ def recover(
         BundleError: The folder cannot be written.
     """
     asked = replace(training or Training(), minutes=minutes)
-    material = _material(data, dev, metric, teacher, asked, dict(options or {}))
+    material = gather(data, dev, metric, teacher, asked, dict(options or {}))
     folder = Path(work) if work is not None else None
     return _train(asked, teacher, student, material, folder, progress or _say_nothing)
-
-
-def _material(
-    data: Data,
-    dev: Data | None,
-    metric: str,
-    teacher: Traced,
-    training: Training,
-    options: Mapping[str, Any],
-) -> _Material:
-    task, width = teacher.task, teacher.outputs[0].shape[-1]
-    chosen = (
-        find_metric(metric, task)
-        if metric
-        else default_metric(task, width if isinstance(width, int) else 0)
-    )
-    needs = training.labelled or (dev is None and chosen.labelled)
-    rows = list(read_examples(data, task, labelled=needs))
-    if len(rows) < _LEAST:
-        raise InvalidInput(f"there are {len(rows)} rows to distil on: {_LEAST} or more are needed")
-    if dev is not None:
-        held = list(read_examples(dev, task, labelled=chosen.labelled))
-        return _Material(rows, held, chosen, options)
-    rng = random.Random(training.seed)  # noqa: S311 - a sample, not a secret
-    held_out = set(rng.sample(range(len(rows)), _held_out(len(rows))))
-    return _Material(
-        [row for place, row in enumerate(rows) if place not in held_out],
-        [rows[place] for place in sorted(held_out)],
-        chosen,
-        options,
-    )
-
-
-def _held_out(count: int) -> int:
-    """How many of so many rows are measured on and not trained on."""
-    share = max(round(_HELD_OUT * count), min(_FEW, count // 4))
-    return max(_LEAST // 2, min(_MOST_HELD_OUT, share))
 
 
 def _train(
     training: Training,
     teacher: Traced,
     student: Traced,
-    material: _Material,
+    material: Material,
     folder: Path | None,
     say: Progress,
 ) -> Distilled:
@@ -292,31 +206,11 @@ def _train(
         run.go(folder, _identity(training, teacher, student, corpus.sha256, material))
     finally:
         objective.close()
-    return _outcome(run.position, material.metric.name, reference, teacher, student)
-
-
-def _outcome(
-    position: Any, metric: str, reference: float, teacher: Traced, student: Traced
-) -> Distilled:
-    return Distilled(
-        output="",
-        metric=metric,
-        teacher=reference,
-        before=position.history[0]["metric"],
-        after=position.best,
-        steps=position.steps,
-        seconds=position.seconds,
-        parameters=(_weights(teacher), _weights(student)),
-        history=tuple(position.history),
-    )
-
-
-def _weights(traced: Traced) -> int:
-    return sum(weight.numel() for weight in traced.module.parameters())
+    return outcome(run.position, material.metric.name, reference, teacher, student)
 
 
 def _identity(
-    training: Training, teacher: Traced, student: Traced, data: str, material: _Material
+    training: Training, teacher: Traced, student: Traced, data: str, material: Material
 ) -> str:
     """Hash of all that decides how a run goes, its student's weights among it."""
     digest = hashlib.sha256()

@@ -6,12 +6,11 @@ import click
 
 from edge_tx.cli import reading
 from edge_tx.cli.options import (
+    checkpoint_options,
     data_option,
+    dev_option,
     new_folder_option,
-    pairs_option,
-    revision_option,
     seed_option,
-    task_option,
     threads_option,
 )
 from edge_tx.cli.screen import Screen, facts, output_options
@@ -24,9 +23,9 @@ from edge_tx.cli.screen import Screen, facts, output_options
     required=True,
     help="A folder (pruned, too), layers=3, layers=0,2,5 or layers=search:3 of the teacher.",
 )
-@data_option
+@data_option()
 @new_folder_option
-@click.option("--dev", type=click.Path(), help="Rows to measure on; by default a part of --data.")
+@dev_option("by default a part of --data")
 @click.option(
     "--metric",
     default="",
@@ -60,9 +59,7 @@ from edge_tx.cli.screen import Screen, facts, output_options
     help="Folder for the run's state and the teacher's answers, which is then kept.",
 )
 @threads_option
-@task_option
-@revision_option
-@pairs_option
+@checkpoint_options
 @output_options
 def command(
     teacher: str,

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_tx.cli import reading
-from edge_tx.cli.options import data_option
+from edge_tx.cli.options import (
+    checkpoint_options,
+    data_option,
+    dev_option,
+    samples_option,
+    seed_option,
+    threads_option,
+)
 from edge_tx.cli.screen import Screen, facts, grid, human_bytes, output_options
 from edge_tx.cli.suggesting import backend_names
 from edge_tx.errors import InvalidConfig
@@ -44,12 +51,8 @@ _MARKS = {
 @click.command("optimize")
 @click.argument("model", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="The new bundle.")
-@data_option
-@click.option(
-    "--dev",
-    type=click.Path(),
-    help="Rows to measure on; by default a quarter of --data that is used for nothing else.",
-)
+@data_option()
+@dev_option("by default a quarter of --data that is used for nothing else")
 @click.option(
     "--metric",
     default="",
@@ -93,15 +96,9 @@ _MARKS = {
     type=click.Path(),
     help="Folder for finished steps, which is then kept; by default one beside the output.",
 )
-@click.option(
-    "--samples", type=click.IntRange(8), default=2048, show_default=True, help="Inputs to look at."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the samples.")
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads; by default the cores this process may use.",
-)
+@samples_option(2048)
+@seed_option
+@threads_option
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -109,15 +106,7 @@ _MARKS = {
     show_default=True,
     help="Time to spend on short texts, on long ones, and on lists, in each of two turns.",
 )
-@click.option("--task", help="What the model is for (edge-tx tasks); inferred if not given.")
-@click.option("--revision", help="Commit, tag or branch, where MODEL is a hub id.")
-@click.option(
-    "--option",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="An option of the task, e.g. labels=sports,politics. May be given several times.",
-)
+@checkpoint_options
 @output_options
 def command(
     model: str,

@@ -8,11 +8,13 @@ import click
 
 from edge_tx.cli import reading
 from edge_tx.cli.options import (
+    checkpoint_options,
+    data_option,
+    dev_option,
     metric_option,
-    pairs_option,
-    revision_option,
+    new_folder_option,
+    samples_option,
     seed_option,
-    task_option,
     threads_option,
 )
 from edge_tx.cli.screen import Screen, facts, grid, human_bytes, output_options
@@ -29,13 +31,8 @@ _BAR = 20
 
 @click.command("prune")
 @click.argument("model", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="The new folder.")
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(),
-    help="Real inputs, labels not needed: a text a line, .jsonl, .csv, .tsv or .parquet.",
-)
+@new_folder_option
+@data_option()
 @click.option(
     "--target-flops", type=float, help="Share of the layers' operations that may be left, e.g. 0.5."
 )
@@ -75,7 +72,7 @@ _BAR = 20
     shell_complete=backend_names,
     help="Backends that time the model before and after, with commas; none for no timing.",
 )
-@click.option("--dev", type=click.Path(), help="Rows to measure on; --data by default.")
+@dev_option("--data by default")
 @metric_option
 @click.option(
     "--max-drop",
@@ -88,9 +85,7 @@ _BAR = 20
     metavar="MINUTES",
     help="Train each cut for so long to answer as the whole model does (see edge-tx distill).",
 )
-@click.option(
-    "--samples", type=click.IntRange(8), default=2048, show_default=True, help="Inputs to look at."
-)
+@samples_option(2048)
 @click.option(
     "--seq",
     type=click.IntRange(2),
@@ -100,9 +95,7 @@ _BAR = 20
 )
 @seed_option
 @threads_option
-@task_option
-@revision_option
-@pairs_option
+@checkpoint_options
 @output_options
 def command(
     model: str,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_tx.cli import reading
-from edge_tx.cli.options import metric_option, pairs_option, seed_option, threads_option
+from edge_tx.cli.options import (
+    dev_option,
+    metric_option,
+    pairs_option,
+    samples_option,
+    seed_option,
+    threads_option,
+)
 from edge_tx.cli.screen import Screen, facts, grid, output_options
 from edge_tx.cli.suggesting import backend_names
 
@@ -44,9 +51,7 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="Real inputs to calibrate on: a text a line, .jsonl, .csv, .tsv or .parquet.",
 )
-@click.option(
-    "--dev", type=click.Path(), help="Rows to measure on, with labels; --data by default."
-)
+@dev_option("--data by default")
 @metric_option
 @click.option(
     "--max-drop",
@@ -69,13 +74,7 @@ if TYPE_CHECKING:
     help="size writes a graph that is not faster, too.",
 )
 @click.option("--keep", is_flag=True, help="Write a graph that is not worth it here all the same.")
-@click.option(
-    "--samples",
-    type=click.IntRange(8),
-    default=256,
-    show_default=True,
-    help="Inputs to calibrate on.",
-)
+@samples_option(256, "Inputs to calibrate on.")
 @seed_option
 @threads_option
 @pairs_option

@@ -112,7 +112,8 @@ class Screen:
     def walk(self) -> Iterator[Callable[[Begun], None]]:
         """Shows the steps of a long walk on stderr: each with its time and what came of it.
 
-        What a step is just doing is only shown where there is a terminal to draw over.
+        What a step is just doing is only shown where there is a terminal to draw over; elsewhere
+        a line says that it begins, as a step may take minutes.
 
         Yields:
             A function to call with each step.
@@ -124,6 +125,8 @@ class Screen:
         began: dict[str, float] = {}
 
         def tell(step: Begun) -> None:
+            if step.step not in began and not step.result and not console.is_terminal:
+                console.print(f"{'...':>8}  {step.step}", style="dim", markup=False, soft_wrap=True)
             start = began.setdefault(step.step, time.perf_counter())
             if step.result:
                 took = "  before" if step.recalled else f"{time.perf_counter() - start:6.1f} s"

@@ -6,12 +6,13 @@ import click
 
 from edge_tx.cli import reading
 from edge_tx.cli.options import (
+    checkpoint_options,
+    data_option,
+    dev_option,
     metric_option,
     new_folder_option,
-    pairs_option,
-    revision_option,
+    samples_option,
     seed_option,
-    task_option,
 )
 from edge_tx.cli.screen import Screen, facts, output_options
 
@@ -35,27 +36,15 @@ from edge_tx.cli.screen import Screen, facts, output_options
     show_default=True,
     help="linear: the encoder's linear layers; all: the embedding tables, too.",
 )
-@click.option(
-    "--data",
-    type=click.Path(),
-    help="Real inputs: a text a line, .jsonl, .csv, .tsv or .parquet.",
-)
-@click.option("--dev", type=click.Path(), help="Rows to measure on, with labels.")
+@data_option(required=False)
+@dev_option("nothing is measured without them")
 @metric_option
-@click.option(
-    "--samples",
-    type=click.IntRange(8),
-    default=512,
-    show_default=True,
-    help="Inputs that obs looks at.",
-)
+@samples_option(512, "Inputs that obs looks at.")
 @click.option(
     "--epochs", default=1.0, show_default=True, help="Times movement goes through the data."
 )
 @seed_option
-@task_option
-@revision_option
-@pairs_option
+@checkpoint_options
 @output_options
 def command(
     model: str,

@@ -12,6 +12,7 @@ from edge_tx.bundle import Bundle
 from edge_tx.bundle_writer import BundleWriter
 from edge_tx.manifest import Graph
 from edge_tx.optimizing.outcome import Optimized
+from edge_tx.optimizing.page import page
 from edge_tx.strict_json import dumps
 
 __all__ = ["deliver", "record_path"]
@@ -23,7 +24,7 @@ def record_path(output: Path) -> Path:
 
 
 def deliver(source: Bundle, graph: Graph, output: Path, done: Optimized) -> None:
-    """Writes the bundle and then the record, each in one step.
+    """Writes the bundle and then its records, JSON and HTML, each in one step.
 
     The bundle holds the best graph alone, so that it is what every device takes. Its numbers are
     those against the whole model, not those against the pruned one that its own gate saw.
@@ -60,7 +61,8 @@ def deliver(source: Bundle, graph: Graph, output: Path, done: Optimized) -> None
             checks={**graph.checks, "optimize": _told(done)},
         )
         writer.commit_like(source).close()
-    _write(record_path(output), dumps(done.to_dict(), indent=2))
+    _write(done.record, dumps(done.to_dict(), indent=2))
+    _write(done.record.with_suffix(".html"), page(done).encode())
 
 
 def _metrics(done: Optimized) -> Mapping[str, float]:

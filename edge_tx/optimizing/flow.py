@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import edge_tx
 from edge_tx.bundle import Bundle
 from edge_tx.calibration.plan import Data
+from edge_tx.calibration.recipe import parse
 from edge_tx.destination import destination
 from edge_tx.device import DeviceInfo, usable_threads
 from edge_tx.errors import AccuracyGateFailed, EdgeTxError, ExportFailed, InvalidConfig
@@ -68,12 +69,13 @@ def optimize(
 
     Walks backends, precisions and pruning, measures every graph, and keeps the best one whose
     metric holds. The same call after an interruption or a kill goes on after the last finished
-    step, and comes to the same front.
+    step, and comes to the same front. A call with other levels, another target or limit, or fewer
+    or more backends and recipes uses what was done, too.
 
     Args:
         model: A local folder, or the id of a hub repository.
         output: Where the bundle goes; the record of the front is written beside it, as
-            ``<output>.front.json``.
+            ``<output>.front.json`` and ``.html``.
         data: Real inputs to prune, distil and calibrate with, a file or an iterable.
         dev: Rows to measure on, with labels if the metric needs them; a quarter of the data
             that is then used for nothing else if not given.
@@ -189,6 +191,7 @@ def _walked(
         plan.max_drop,
         journal.seconds,
         record_path(output),
+        {p.model: left for p in points if (left := workshop.left(p.kept)) is not None},
     )
     tell(Begun("writing the bundle"))
     with Bundle.open(workshop.bundle(Branch(best.kept, best.backend))) as source:
@@ -236,7 +239,13 @@ def _shortfall(point: Point) -> str:
 def _settings(
     plan: Plan, checkpoint: Checkpoint, origin: Origin, material: Material
 ) -> dict[str, str]:
-    """All that the steps and the front depend on; the time limit only decides how far they go."""
+    """All that a step depends on.
+
+    Not among it is what only decides which steps there are: levels, target and time limit. A
+    backend is named by its place, as the first one that can is what all others are compared with:
+    they may be dropped from the end, or added there. A recipe is named by its kind, as a bundle
+    holds one graph of each.
+    """
     from edge_tx.exporters.files import sha256_of
 
     cpu = DeviceInfo.probe().cpu
@@ -246,10 +255,8 @@ def _settings(
         "data": material.sha256[:16],
         "metric": plan.metric,
         "max_drop": f"{plan.max_drop:g}",
-        "target": plan.aim.name,
-        "backends": ",".join(plan.recipes),
-        "recipes": " ".join(dict.fromkeys(r for rs in plan.recipes.values() for r in rs)),
-        "levels": ",".join(f"{level:g}" for level in plan.levels),
+        **{f"backend {place}": name for place, name in enumerate(plan.recipes, 1)},
+        **{parse(recipe).name: recipe for own in plan.recipes.values() for recipe in own},
         "recover": "no" if plan.recover is None else f"{plan.recover:g} minutes",
         "samples": str(plan.samples),
         "seed": str(plan.seed),

@@ -2,7 +2,8 @@
 
 A run that is killed at any moment leaves the journal of the steps before; the same command goes
 on after them. The journal also says what the steps were done with: where that differs, nothing
-of it is used.
+of it is used. What only decides which steps there are may differ: what both runs name must agree,
+and what one of them alone names is added.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from edge_tx.tuning import Measurement
 __all__ = ["Journal", "Made", "Record", "Timed", "alone"]
 
 _NAME = "journal.json"
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Journal:
 
     Args:
         folder: Made if it is not there.
-        settings: All that the steps depend on, in words, by name.
+        settings: All that the steps depend on, in words, by name; what an earlier run named, too,
+            must be as it was.
 
     Raises:
         InvalidConfig: The folder holds something else, or a run with other settings.
@@ -151,12 +153,11 @@ class Journal:
             found = Reader(_NAME, InvalidConfig).read(Record, loads(data, _NAME, InvalidConfig))
         except InvalidConfig as exc:
             raise InvalidConfig(f"{self._path} cannot be read ({exc}): {again}") from exc
-        names = sorted({*found.settings, *settings})
+        known = found.settings
         differing = [
-            f"{name}: {found.settings.get(name, 'nothing')} there, {settings.get(name, 'nothing')} "
-            "here"
-            for name in names
-            if found.settings.get(name) != settings.get(name)
+            f"{name}: {known[name]} there, {settings[name]} here"
+            for name in sorted({*known} & {*settings})
+            if known[name] != settings[name]
         ]
         if differing or found.schema != _SCHEMA:
             told = "; ".join(differing) or "another version of edge_tx"
@@ -164,7 +165,7 @@ class Journal:
                 f"{self.folder} holds a run with other settings ({told}): go on with those, "
                 f"{again}, or name another folder with work"
             )
-        return found
+        return replace(found, settings={**known, **settings})
 
     def _write(self, **changes: object) -> None:
         self._record = replace(self._record, **changes)  # type: ignore[arg-type]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_tx.optimizing.aims import Aim
 from edge_tx.optimizing.front import Front, Point
+from edge_tx.views.pruning import Pruning
 
 __all__ = ["Optimized"]
 
@@ -25,7 +27,8 @@ class Optimized:
         metric: That was held.
         max_drop: Most that it may fall.
         seconds: That all steps took, all runs together.
-        record: The same as JSON, beside the bundle.
+        record: The same as JSON, beside the bundle; as HTML in a file of the same name.
+        pruned: What pruning left of the layers, by the model's name: ``"60%"``.
     """
 
     output: Path
@@ -37,6 +40,7 @@ class Optimized:
     max_drop: float
     seconds: float
     record: Path
+    pruned: Mapping[str, Pruning] = field(default_factory=dict)
 
     @property
     def gain(self) -> float:
@@ -55,4 +59,5 @@ class Optimized:
             "whole": self.whole.name,
             "seconds": self.seconds,
             "front": [place.to_dict() for place in self.front.places],
+            "pruned": {name: asdict(pruning) for name, pruning in self.pruned.items()},
         }

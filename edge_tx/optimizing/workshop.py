@@ -32,6 +32,8 @@ from edge_tx.optimizing.journal import Made, Timed
 from edge_tx.optimizing.material import Material
 from edge_tx.optimizing.plan import Branch, Plan
 from edge_tx.optimizing.seam import Say
+from edge_tx.views import pruning
+from edge_tx.views.pruning import Pruning
 
 __all__ = ["LocalWorkshop", "Origin"]
 
@@ -89,6 +91,7 @@ class LocalWorkshop:
                 dev=self._material.dev,
                 metric=plan.metric,
                 target_flops=kept,
+                measure=(),  # every graph is measured later
                 samples=plan.samples,
                 seed=plan.seed,
                 threads=plan.threads,
@@ -194,6 +197,11 @@ class LocalWorkshop:
         """A graph of a branch's bundle, by what was asked for."""
         name = recipe.partition(":")[0]
         return next(g for g in bundle.graphs if g.recipe.partition(":")[0] == name)
+
+    def left(self, kept: float) -> Pruning | None:
+        """What pruning left of a model's layers; None for a model that was not made."""
+        record = self._model(kept) / "pruning.json"
+        return pruning.read(str(record)) if record.exists() else None
 
     # -------------------------------------------------------------------------------- folders
 

@@ -25,7 +25,7 @@ from edge_tx.views.overview import overview, scenarios
 from edge_tx.views.pruning import Pruning, heat_map
 from edge_tx.views.shapes import Figure
 
-__all__ = ["page", "pages"]
+__all__ = ["document", "drawing", "page", "pages"]
 
 _NONE: Mapping[str, Pruning] = MappingProxyType({})
 
@@ -44,13 +44,42 @@ def pages(reports: Mapping[str, Report], prunings: Mapping[str, Pruning] = _NONE
     """
     cells = cells_of(reports)
     charts = figures(cells)
-    title = _title(reports)
+    held = {name: encode(report) for name, report in reports.items()}
+    return document(
+        _title(reports),
+        [about(name, report, len(reports) > 1) for name, report in reports.items()],
+        _sections(reports, prunings, cells, charts),
+        charts,
+        next(iter(held.values())) if len(held) == 1 else held,
+        f"report schema {SCHEMA}",
+    )
+
+
+def document(
+    title: str,
+    lines: Sequence[str],
+    sections: Sequence[Element | None],
+    charts: Sequence[Figure],
+    raw: object,
+    schema: str = "",
+) -> str:
+    """A page of sections and charts as HTML.
+
+    Args:
+        title: Of the page.
+        lines: What stands below it.
+        sections: In order, the drawings of the charts among them; None is left out.
+        charts: What is drawn.
+        raw: All the numbers, which readers can save as JSON.
+        schema: Name and version of their format, if it has any.
+    """
     body = tag(
         "body",
-        _header(title, reports),
-        tag("main", *_sections(reports, prunings, cells, charts), id="main"),
-        _footer(),
-        *_data(reports, charts),
+        _header(title, lines),
+        tag("main", *sections, id="main"),
+        _footer(schema),
+        tag("script", _inline_json(raw), type="application/json", id="report"),
+        tag("script", _inline_json(_drawings(charts)), type="application/json", id="figures"),
     )
     head = tag("head", tag("meta", charset="utf-8"))
     scripts = (_chart_js(), _asset("page.js"))
@@ -88,15 +117,14 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
-def _header(title: str, reports: Mapping[str, Report]) -> Element:
-    lines = [tag("p", about(name, report, len(reports) > 1)) for name, report in reports.items()]
+def _header(title: str, lines: Sequence[str]) -> Element:
     buttons = tag(
         "div",
         tag("button", "Dark", id="theme", type="button", hidden="hidden"),
         tag("button", "Raw JSON", id="download", type="button", hidden="hidden"),
         class_="buttons",
     )
-    heading = tag("div", tag("h1", title), *lines)
+    heading = tag("div", tag("h1", title), *(tag("p", line) for line in lines))
     skip = tag("a", "Skip to the results", href="#main", class_="skip")
     return tag("header", skip, heading, buttons)
 
@@ -106,22 +134,22 @@ def _sections(
     prunings: Mapping[str, Pruning],
     cells: Sequence[Cell],
     charts: Sequence[Figure],
-) -> list[Element]:
-    found = (
+) -> list[Element | None]:
+    return [
         remarks(reports),
         glance(cells),
-        *(_figure(chart) for chart in charts[:1]),
+        *(drawing(chart) for chart in charts[:1]),
         troubles(cells),
-        tag("div", *(_figure(chart) for chart in charts[1:]), class_="figures"),
+        tag("div", *(drawing(chart) for chart in charts[1:]), class_="figures"),
         heat_map(prunings),
         scenarios(cells),
         overview(reports, cells),
         device(reports),
-    )
-    return [section for section in found if section is not None]
+    ]
 
 
-def _figure(figure: Figure) -> Element:
+def drawing(figure: Figure) -> Element:
+    """A chart with its legend, and its numbers as a table."""
     heading = f"{figure.key}-title"
     told = f"{figure.title}. {figure.about} The numbers are in the table below."
     canvas = tag("canvas", told, id=f"chart-{figure.key}", role="img", aria_label=told)
@@ -143,24 +171,16 @@ def _figure(figure: Figure) -> Element:
     )
 
 
-def _footer() -> Element:
+def _footer(schema: str) -> Element:
+    made = ", ".join(filter(None, ("Made by edge_tx", schema)))
     return tag(
         "footer",
-        tag("p", f"Made by edge_tx, report schema {SCHEMA}. This file loads nothing."),
+        tag("p", f"{made}. This file loads nothing."),
         tag(
             "details",
             tag("summary", "Licence of the chart library"),
             tag("pre", _third_party("LICENSE.md")),
         ),
-    )
-
-
-def _data(reports: Mapping[str, Report], charts: Sequence[Figure]) -> tuple[Element, Element]:
-    held = {name: encode(report) for name, report in reports.items()}
-    raw = next(iter(held.values())) if len(held) == 1 else held
-    return (
-        tag("script", _inline_json(raw), type="application/json", id="report"),
-        tag("script", _inline_json(_drawings(charts)), type="application/json", id="figures"),
     )
 
 

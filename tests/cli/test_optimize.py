@@ -71,12 +71,15 @@ def test_a_killed_run_goes_on_to_a_bundle(
     done = edge_tx(*kept)
     assert done.code == 0, done.err
     assert "before  whole model, openvino, export: cosine 1.0000" in done.err
+    assert "...  60% model, prune\n" in done.err
     assert "60% model, prune: cosine" in done.err
     assert "★" in done.out
     record = json.loads((tmp_path / "best.bundle.front.json").read_text())
     assert [place["graph"] for place in record["front"]] == ["openvino-fp32"] * 2
     assert record["best"] in ("whole openvino-fp32", "60% openvino-fp32")
     assert not journal.parent.exists()
+    assert list(record["pruned"]) == ["60%"]
+    assert "What pruning left" in (tmp_path / "best.bundle.front.html").read_text()
     with package.load(out) as best:
         assert best.describe().graph == "openvino-fp32"
     with package.Bundle.open(out) as bundle:

@@ -35,6 +35,15 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     assert "model" not in str(caught.value)
 
 
+def test_what_one_run_alone_names_is_added(tmp_path: Path) -> None:
+    Journal(tmp_path, {**SETTINGS, "backend 2": "openvino"}).add_made("prune/0.5", Made(0.9), 1)
+    assert "prune/0.5" in Journal(tmp_path, SETTINGS).made
+    again = {**SETTINGS, "backend 2": "tflite"}
+    Journal(tmp_path, SETTINGS).add_made("prune/0.4", Made(0.8), 1)
+    with pytest.raises(InvalidConfig, match="backend 2: openvino there, tflite here"):
+        Journal(tmp_path, again)
+
+
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"settings": 1', b"\xff\xfe"])
 def test_a_damaged_one_is_one_line(tmp_path: Path, damage: bytes) -> None:
     Journal(tmp_path, SETTINGS)
