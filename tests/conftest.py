@@ -18,6 +18,18 @@ _ROOT = Path(__file__).resolve().parents[1]
 _MINILM = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
 
 
+def pytest_configure() -> None:
+    """How long an example takes is no property: a busy machine must not fail one for it."""
+    if importlib.util.find_spec("hypothesis") is None:  # the side environments have none
+        return
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "edge_tx", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("edge_tx")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What edge_tx remembers between processes stays out of the user's own folder."""
