@@ -110,10 +110,19 @@ def test_ctrl_c_ends_with_130(fake_bundle: Call, tmp_path: Path) -> None:
     os.mkfifo(pipe)
     bundle = fake_bundle("text-classification")
     command = [sys.executable, "-m", "edge_tx", "run", str(bundle), "--file", str(pipe)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell's job in the background ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         writer = pipe.open("wb")  # returns when the command has begun to read
         process.send_signal(signal.SIGINT)
-        _out, err = process.communicate(timeout=60)
-        writer.close()
+        try:
+            _out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # of one that has ended, nothing
+            writer.close()
     assert process.returncode == 130
     assert err.decode().strip().splitlines() == ["edge-tx: error: interrupted"]
