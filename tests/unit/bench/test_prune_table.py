@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge_tx.bench.prune import missed, table
+from edge_tx.bench.prune import missed, table, with_starts
 from edge_tx.bench.prune_rows import CASES, ROWS
 
 GOOD: dict[str, Any] = {
@@ -21,6 +21,11 @@ def test_rows_go_on_with_rows_that_are_made_before_them() -> None:
         assert row.case in CASES
         assert not row.start or row.start in names[:place], name
         assert row.make is not None or row.start, name
+
+
+def test_a_row_that_is_asked_for_brings_the_one_it_goes_on_with() -> None:
+    assert with_starts(["sst2-50-distil"]) == ["sst2-50", "sst2-50-distil"]
+    assert with_starts(ROWS) == list(ROWS)
 
 
 def test_a_row_says_what_was_wanted_of_it() -> None:
