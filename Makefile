@@ -14,7 +14,7 @@ WORKERS ?= 2
 EXTRAS ?= export,openvino,export-tflite,quantize-openvino,quantize-tflite,text-in-openvino,text-in-onnx,tensorrt-rtx,batch,dev
 DEMO_ARGS ?=
 BENCH ?= build/bench
-BENCH_ARGS ?= --backend onnx,openvino,tflite --batch 1,8 --seq 0,32..128 --reference torch --seconds 1
+BENCH_ARGS ?= --backend onnx,openvino,tflite --batch 1,8 --seq 0,32..128 --reference torch --seconds 0.5
 
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)

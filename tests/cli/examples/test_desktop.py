@@ -260,6 +260,34 @@ class TestWindow:
         assert "none.bundle" in window.error_label["text"]
         window.close()
 
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "said"),
+        [
+            ("tokenizer.json", b"{", b"[", "tokenizer.json"),
+            ("manifest.json", b'"schema_version": 1', b'"schema_version": 999', "999"),
+            ("manifest.json", b"{", b"", "manifest.json"),
+        ],
+        ids=["damaged", "newer", "torn"],
+    )
+    def test_a_bundle_that_cannot_be_used_is_told(
+        self,
+        driven: Callable[..., Any],
+        fake_bundle: Callable[..., Path],
+        tmp_path: Path,
+        file: str,
+        old: bytes,
+        new: bytes,
+        said: str,
+    ) -> None:
+        bundle = shutil.copytree(fake_bundle("sentence-embedding"), tmp_path / "bad.bundle")
+        whole = (bundle / file).read_bytes()
+        assert old in whole
+        (bundle / file).write_bytes(whole.replace(old, new, 1))
+        window, until = driven(bundle, tmp_path / "store")
+        until(lambda: window.error_row.winfo_ismapped())
+        assert said in window.error_label["text"]
+        window.close()
+
     def test_a_folder_that_is_gone_is_told(
         self, driven: Callable[..., Any], fake_bundle: Callable[..., Path], tmp_path: Path
     ) -> None:
