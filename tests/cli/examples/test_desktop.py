@@ -264,7 +264,7 @@ class TestWindow:
         ("file", "old", "new", "said"),
         [
             ("tokenizer.json", b"{", b"[", "tokenizer.json"),
-            ("manifest.json", b'"schema_version": 1', b'"schema_version": 999', "999"),
+            ("manifest.json", b'"schema": ', b'"schema": 99', "schema 99"),
             ("manifest.json", b"{", b"", "manifest.json"),
         ],
         ids=["damaged", "newer", "torn"],
