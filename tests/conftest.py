@@ -19,13 +19,20 @@ _MINILM = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
 
 
 def pytest_configure() -> None:
-    """How long an example takes is no property: a busy machine must not fail one for it."""
+    """How long an example takes is no property: a busy machine must not fail one for it.
+
+    CI looks at the same examples for the same code, so that its verdict can be had again; a
+    developer's run goes on looking for new ones.
+    """
     if importlib.util.find_spec("hypothesis") is None:  # the side environments have none
         return
     from hypothesis import HealthCheck, settings
 
     settings.register_profile(
-        "edge_tx", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        "edge_tx",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize="CI" in os.environ,
     )
     settings.load_profile("edge_tx")
 

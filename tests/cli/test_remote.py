@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ UsePAM no
 StrictModes no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
-SetEnv PYTHONPATH={root} XDG_CACHE_HOME={folder}/cache EDGE_TX_CACHE={folder}/bundles
+SetEnv PYTHONPATH={root} XDG_CACHE_HOME={cache} EDGE_TX_CACHE={folder}/bundles TMPDIR={scratch}
 """
 
 
@@ -40,6 +41,11 @@ class Loopback:
 
     port: int
     folder: Path
+
+    @property
+    def scratch(self) -> Path:
+        """Where the other side keeps what it needs for a while; nobody else writes there."""
+        return self.folder / "tmp"
 
     def options(self, **over: str | int) -> list[str]:
         settings: dict[str, Any] = {
@@ -87,8 +93,10 @@ def loopback(privsep: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         command = [keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(command, check=True)
     there = Loopback(free_port(), folder)
+    there.scratch.mkdir()
     config = folder / "config"
-    config.write_text(CONFIG.format(port=there.port, folder=folder, root=ROOT))
+    places = {"folder": folder, "cache": folder / "cache", "scratch": there.scratch}
+    config.write_text(CONFIG.format(port=there.port, root=ROOT, **places))
     log = folder / "log"
     process = subprocess.Popen([sshd, "-D", "-f", str(config), "-E", str(log)])
     try:
@@ -130,20 +138,20 @@ def bench(edge_tx: Any, loopback: Loopback, fake_bundle: Callable[..., Path]) ->
     return call
 
 
-def folders() -> set[Path]:
-    return set(Path(os.environ.get("TMPDIR", "/tmp")).glob("edge-tx-*"))
-
-
-def test_a_report_comes_back_and_nothing_stays(bench: Any, tmp_path: Path) -> None:
+def test_a_report_comes_back_and_nothing_stays(
+    bench: Any, loopback: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = tmp_path / "my texts.txt"
     texts.write_text("the cat sat\nthe dog ran on a mat\n")
-    before = folders()
+    here = tmp_path / "scratch"
+    here.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(here))
     done = bench("--file", texts, "--threads", "1", "--remote-installed", "--json", "-q")
     assert (done.code, done.err) == (0, "")
     report = Report.from_json(done.out)
     assert {(row.graph, row.status, row.threads) for row in report.rows} == {("fake-fp32", "ok", 1)}
     assert all(row.latency and row.samples_ns for row in report.rows)
-    assert folders() <= before
+    assert [*here.iterdir(), *loopback.scratch.iterdir()] == []
 
 
 def test_what_fails_there_is_told_here(bench: Any) -> None:

@@ -65,12 +65,11 @@ def test_a_histogram_counts_as_numpy_does(values: Array) -> None:
     histogram = observed(values)
     assert histogram.counts.sum() == len(values)
     expected, _ = np.histogram(values.astype(np.float64), BINS, histogram.extremes)
-    # A value on an edge may fall to either side.
-    assert np.abs(np.cumsum(histogram.counts) - np.cumsum(expected)).max() <= len(values) // 2 + 1
+    # A value on an edge, to float32's rounding of places up to 8192, may fall to either side.
     places = (values.astype(np.float64) - histogram.extremes[0]) / histogram.width
-    inside = np.abs(places - np.round(places)) > 1e-3
-    if inside.all():
-        np.testing.assert_array_equal(histogram.counts, expected)
+    on_edge = np.abs(places - np.round(places)) < 4e-3
+    apart = np.cumsum(histogram.counts) - np.cumsum(expected)
+    assert np.abs(apart).max() <= on_edge.sum()
 
 
 @given(
