@@ -14,7 +14,7 @@ from edge_tx.errors import InvalidInput
 from edge_tx.runtimes.batch_columns import Columns
 from edge_tx.runtimes.batch_job import Settings
 from edge_tx.runtimes.batch_layout import Layout
-from edge_tx.runtimes.batch_memory import SMALLEST, Ceiling, release
+from edge_tx.runtimes.batch_memory import SMALLEST, Ceiling, release, usage
 from edge_tx.runtimes.batch_report import Tell
 from edge_tx.runtimes.batch_run import Limits, Run, entries, verified
 from edge_tx.runtimes.batch_shards import Shard, Table, shard_format
@@ -106,7 +106,8 @@ def here(work: Work) -> Done:
         rows = verified(rows, start, expected, digest)
     digested = digest.hexdigest if work.source.is_stdin else str
     finished = run.go(entries(rows, work.columns, conveyor), digested)
-    return Done(finished, run.seconds, run.tokens, ceiling.peak)
+    # The last shard is written after the ceiling's last look.
+    return Done(finished, run.seconds, run.tokens, max(ceiling.peak, usage().peak))
 
 
 def _begin(conveyor: Conveyor, work: Work) -> None:

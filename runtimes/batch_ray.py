@@ -22,7 +22,7 @@ from edge_tx.runtimes.batch_columns import Columns
 from edge_tx.runtimes.batch_engines import Done, Work
 from edge_tx.runtimes.batch_job import Settings
 from edge_tx.runtimes.batch_layout import Layout, open_layout
-from edge_tx.runtimes.batch_memory import Ceiling, rss_bytes
+from edge_tx.runtimes.batch_memory import Ceiling, rss_bytes, usage
 from edge_tx.runtimes.batch_report import BatchProgress
 from edge_tx.runtimes.batch_run import Entry, Limits, Run, entries, too_many
 from edge_tx.runtimes.batch_shards import Shard, Table, shard_format
@@ -62,8 +62,8 @@ def on_cluster(work: Work) -> Done:
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
     began = time.perf_counter()
-    finished, tokens = _collect(work, _parts(ray, work), began)
-    return Done(finished, time.perf_counter() - began, tokens, rss_bytes())
+    finished, tokens, peak = _collect(work, _parts(ray, work), began)
+    return Done(finished, time.perf_counter() - began, tokens, peak)
 
 
 def _ray() -> Any:
@@ -75,8 +75,8 @@ def _ray() -> Any:
     return ray
 
 
-def _parts(ray: Any, work: Work) -> Iterator[Part]:
-    """The shards that are left, in their order, as they are done."""
+def _parts(ray: Any, work: Work) -> Iterator[tuple[Part, int]]:
+    """The shards that are left, in their order, each with the peak of its worker's memory."""
     first, size = len(work.store.shards), work.settings.shard_rows
     rows = work.total
     if rows is None:
@@ -113,7 +113,7 @@ def _parts(ray: Any, work: Work) -> Iterator[Part]:
     for row in _told(ray, done.iter_rows()):
         fields = json.loads(row["part"])
         if fields is not None:
-            yield Part(**{**fields, "bad": tuple(fields["bad"])})
+            yield Part(**{**fields, "bad": tuple(fields["bad"])}), int(row["peak_rss_bytes"])
 
 
 def _told(ray: Any, rows: Iterator[Any]) -> Iterator[Any]:
@@ -127,11 +127,14 @@ def _told(ray: Any, rows: Iterator[Any]) -> Iterator[Any]:
         ) from exc
 
 
-def _collect(work: Work, parts: Iterator[Part], began: float) -> tuple[bool, int]:
-    """Takes parts into the journal; gives whether the input has ended, and the tokens."""
-    store, limits, tokens = work.store, work.limits, 0
+def _collect(
+    work: Work, parts: Iterator[tuple[Part, int]], began: float
+) -> tuple[bool, int, int]:
+    """Takes parts into the journal; gives whether the input has ended, the tokens, the memory."""
+    store, limits, tokens, peak = work.store, work.limits, 0, usage().peak
     resumed, bad = store.sum("rows"), store.sum("bad")
-    for part in parts:
+    for part, its_peak in parts:
+        peak = max(peak, its_peak)
         bad += len(part.bad)
         if limits.max_errors is not None and bad > limits.max_errors:
             store.bury(list(part.bad))
@@ -143,8 +146,8 @@ def _collect(work: Work, parts: Iterator[Part], began: float) -> tuple[bool, int
         rates = (rows - resumed) / seconds, tokens / seconds
         work.tell(BatchProgress(rows, work.total, bad, *rates, rss_bytes()))
         if limits.stop():
-            return False, tokens
-    return True, tokens
+            return False, tokens, peak
+    return True, tokens, peak
 
 
 class _Actor:
@@ -177,7 +180,8 @@ class _Actor:
             lambda _progress: None,
         )
         run.go(islice(self._entries, size))
-        return {"part": [json.dumps(asdict(sink.part) if sink.part else None)]}
+        part = json.dumps(asdict(sink.part) if sink.part else None)
+        return {"part": [part], "peak_rss_bytes": [usage().peak]}
 
     def _from(self, start: int) -> Iterator[Entry]:
         rows = self._task.source.rows(start, self._task.columns.wanted)
