@@ -127,9 +127,7 @@ def _told(ray: Any, rows: Iterator[Any]) -> Iterator[Any]:
         ) from exc
 
 
-def _collect(
-    work: Work, parts: Iterator[tuple[Part, int]], began: float
-) -> tuple[bool, int, int]:
+def _collect(work: Work, parts: Iterator[tuple[Part, int]], began: float) -> tuple[bool, int, int]:
     """Takes parts into the journal; gives whether the input has ended, the tokens, the memory."""
     store, limits, tokens, peak = work.store, work.limits, 0, usage().peak
     resumed, bad = store.sum("rows"), store.sum("bad")
