@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from edge_tx.calibration.observers import Channels, Histogram, Range, choose
-from edge_tx.calibration.onnx_graph import save
 from edge_tx.calibration.quantizer import Feeds
 from edge_tx.calibration.recipe import Observer, Recipe
 from edge_tx.errors import InvalidConfig
+from edge_tx.exporters import onnx_file
 from edge_tx.tensors import Array
 
 __all__ = ["channels", "ranges"]
@@ -91,7 +91,7 @@ def _open(model: Any, names: Sequence[str]) -> Any:
     options.log_severity_level = _LOG_ERRORS
     with tempfile.TemporaryDirectory(prefix="edge_tx-") as folder:
         entry = Path(folder) / "watched.onnx"
-        save(watched, entry)
+        onnx_file.save_proto(watched, entry)
         return ort.InferenceSession(str(entry), options, providers=["CPUExecutionProvider"])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_tx.exporters import onnx_file
 from edge_tx.tensors import Array
 
 __all__ = ["MIN_COLUMNS", "Graph", "Unit"]
@@ -19,9 +20,6 @@ __all__ = ["MIN_COLUMNS", "Graph", "Unit"]
 #: A matrix with fewer columns is the last one of a classifier or of span scores. It has a
 #: thousandth of the weights and decides the answer.
 MIN_COLUMNS = 16
-
-#: A protobuf message must stay below 2 GiB; the rest is room for the graph itself.
-_SINGLE_FILE_BYTES = 2_000_000_000
 
 _IDS = "input_ids"
 _PASSED_ON = frozenset({"Cast", "Identity"})
@@ -56,10 +54,9 @@ class Graph:
     """
 
     def __init__(self, entry: Path) -> None:
-        import onnx
         from onnxruntime.quantization.onnx_model import ONNXModel
 
-        self.model: Any = onnx.load(entry)
+        self.model: Any = onnx_file.load(entry)
         self._name_nodes()
         # ONNX Runtime has no kernel for a Gemm that quantises its input itself.
         ONNXModel(self.model).replace_gemm_with_matmul()
@@ -179,8 +176,8 @@ class Graph:
         self._forget()
 
     def save(self, entry: Path) -> None:
-        """Writes it: one file, or a second one ``<name>.data`` for weights too large for that."""
-        save(self.model, entry)
+        """Writes it: one file, or a second one ``<name>.data`` for its weights."""
+        onnx_file.save_proto(self.model, entry)
 
     def _forget(self) -> None:
         for name in ("weights", "makers"):
@@ -244,19 +241,6 @@ class Graph:
             name = self.makers[name].input[0]
         axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
         return name == _IDS and axis == 0
-
-
-def save(model: Any, entry: Path) -> None:
-    """Writes a model: one file, or a second one ``<name>.data`` for weights too large for that.
-
-    Args:
-        model: An ``onnx.ModelProto``.
-        entry: The file.
-    """
-    import onnx
-
-    large = sum(len(t.raw_data) for t in model.graph.initializer) > _SINGLE_FILE_BYTES
-    onnx.save(model, entry, save_as_external_data=large, location=f"{entry.name}.data")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from edge_tx.backends import resolve
 from edge_tx.calibration import onnx_activations, onnx_smooth
 from edge_tx.calibration.abilities import need, refuse_others, row_of
 from edge_tx.calibration.observers import Channels, Range
-from edge_tx.calibration.onnx_graph import Graph, Unit, save
+from edge_tx.calibration.onnx_graph import Graph, Unit
 from edge_tx.calibration.quantizer import Quantized, Work
 from edge_tx.calibration.recipe import Recipe
 from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig
+from edge_tx.exporters import onnx_file
 from edge_tx.exporters.quiet import quiet
 
 __all__ = ["FP16", "Job", "Row", "Table", "half", "mapped", "with_qdq"]
@@ -111,7 +112,7 @@ class Job:
         """Writes a model without what the vendor's tool left in it beside the graph."""
         del model.graph.value_info[:]
         del model.metadata_props[:]
-        save(model, entry)
+        onnx_file.save_proto(model, entry)
 
 
 def with_qdq(job: Job, **options: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_tx import manifest_json
+from edge_tx.digest import sha256_for
 from edge_tx.errors import BundleCorrupt, BundleUnsafe
 from edge_tx.manifest import FileRecord, Manifest
 from edge_tx.manifest_json import GOLDEN, LIMITS, MANIFEST, TOKENIZER
@@ -24,13 +25,12 @@ def files_of(manifest: Manifest) -> Iterator[FileRecord]:
 
 def hash_file(path: Path) -> tuple[int, str]:
     """Size in bytes and sha256 of a file."""
-    import hashlib  # with OpenSSL behind it, 3 ms that the way to a graph need not wait for
-
-    digest = hashlib.sha256()
+    expected = path.stat().st_size
+    digest = sha256_for(expected)()
     size = 0
     # Large pieces: a background thread waits for the GIL at each, behind whatever import or
     # native call holds it.
-    buffer = memoryview(bytearray(min(1 << 24, path.stat().st_size + 1)))
+    buffer = memoryview(bytearray(min(1 << 24, expected + 1)))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])

@@ -32,6 +32,37 @@ def check_feeds(specs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> dict
     Raises:
         FeedMismatch: Names, ranks, sizes or types do not fit; lists every problem.
     """
+    return _as_they_are(specs, feeds) or _checked(specs, feeds)
+
+
+def _as_they_are(specs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays that need nothing done to them, or an empty dict if one does.
+
+    It is on the way of every call, where after the graph's megabytes no code is in a cache, and
+    each function that is entered takes microseconds: so it is one.
+    """
+    ready: dict[str, Array] = {}
+    if len(feeds) != len(specs):
+        return ready
+    sizes: dict[str, int] = {}
+    for spec in specs:
+        array = feeds.get(spec.name)
+        if (
+            array.__class__ is not np.ndarray
+            or array.dtype is not spec.dtype.numpy
+            or not array.flags.c_contiguous
+            or len(array.shape) != len(spec.shape)
+        ):
+            return {}
+        for wanted, got in zip(spec.shape, array.shape):  # noqa: B905 - as many, see above
+            expected = sizes.setdefault(wanted, got) if wanted.__class__ is str else wanted
+            if got != expected or not got:
+                return {}
+        ready[spec.name] = array
+    return ready
+
+
+def _checked(specs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> dict[str, Array]:
     problems: list[str] = []
     ready: dict[str, Array] = {}
     sizes: dict[str, int] = {}

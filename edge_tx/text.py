@@ -210,8 +210,9 @@ def collate(rows: Sequence[Row], policy: TokenizerPolicy, length: int = 0) -> di
     Returns:
         ``int64[batch, seq]`` by input name.
     """
-    if len(rows) == 1 and length <= len(rows[0].ids):  # a single text, on whose way all counts
-        return {name: _UNPADDED[name](rows[0]) for name in policy.inputs}
+    if len(rows) == 1 and length <= len(rows[0].ids):
+        row = rows[0]  # a single text, on whose way all counts
+        return {name: np.array([_UNPADDED[name](row)], np.int64) for name in policy.inputs}
     seq = max(length, max(len(row.ids) for row in rows))
     return {name: _COLUMNS[name](rows, policy, seq) for name in policy.inputs}
 
@@ -241,10 +242,10 @@ def _padded(values: Sequence[Sequence[int]], fill: int, policy: TokenizerPolicy,
 
 
 _COLUMNS = {"input_ids": _ids, "attention_mask": _mask, "token_type_ids": _type_ids}
-_UNPADDED: Mapping[str, Callable[[Row], Array]] = {
-    "input_ids": lambda row: np.array([row.ids], np.int64),
-    "attention_mask": lambda row: np.ones((1, len(row.ids)), np.int64),
-    "token_type_ids": lambda row: np.array([row.encoding.type_ids], np.int64),
+_UNPADDED: Mapping[str, Callable[[Row], list[int]]] = {
+    "input_ids": lambda row: row.ids,
+    "attention_mask": lambda row: [1] * len(row.ids),
+    "token_type_ids": lambda row: row.encoding.type_ids,
 }
 
 

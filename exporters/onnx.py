@@ -1,4 +1,4 @@
-"""ONNX graphs: one file that any ONNX runtime opens, with dynamic batch and length."""
+"""ONNX graphs that any ONNX runtime opens, with dynamic batch and length."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def export(
     *,
     single_file_bytes: int = onnx_file.SINGLE_FILE_BYTES,
 ) -> Exported:
-    """Writes ``model.onnx`` into a folder, and ``model.onnx.data`` if the weights are too large.
+    """Writes ``model.onnx`` into a folder, and ``model.onnx.data`` for the weights.
 
     Attention is traced written out (matrix product, mask, softmax), not as torch's fused call,
     whose ONNX form guards every softmax against rows without any key: nodes that cost time and

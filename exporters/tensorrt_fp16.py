@@ -49,13 +49,12 @@ def convert(entry: Path, keep: Sequence[str] = ()) -> None:
     Raises:
         ExportFailed: The converter fails, or what it gives is not a valid graph.
     """
-    import onnx
     import onnx_ir
     from onnx_ir.passes.common import CheckerPass, TopologicalSortPass
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     try:
-        original = onnx.load(entry)
+        original = onnx_file.load(entry)
         converted = convert_float_to_float16(
             original,
             keep_io_types=True,
@@ -67,6 +66,8 @@ def convert(entry: Path, keep: Sequence[str] = ()) -> None:
         model = onnx_ir.from_proto(converted)
         TopologicalSortPass()(model)  # the casts were put at the end
         CheckerPass(full_check=True)(model)
+    except ExportFailed:
+        raise
     except Exception as exc:  # the converter raises AssertionError, ValueError, KeyError...
         line = " ".join(str(exc).split())
         raise ExportFailed(f"cannot convert {entry.name} to fp16: {line[:300]}") from exc

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_tx.errors import ExportFailed, MissingDependency, UnsupportedModel
+from edge_tx.exporters import onnx_file
 
 if TYPE_CHECKING:
     from edge_tx.exporters.text_in import Part
@@ -126,7 +127,7 @@ def write(part: Part, entry: Path) -> Graph:
         ExportFailed: The graph is over ONNX's 2 GB for one file.
     """
     onnx, runtime, extensions = _vendors()
-    model = onnx.load(str(part.bundle.entry(part.graph)))
+    model = onnx_file.load(part.bundle.entry(part.graph))
     _prepend(onnx, model, part)
     try:
         onnx.save_model(model, str(entry))

@@ -20,11 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-import bare
 import numpy as np
 
 import edge_tx
@@ -44,12 +42,6 @@ def sentences(count: int, seed: int = 0) -> list[str]:
     return [" ".join(words[s : s + n]) for s, n in zip(starts, lengths, strict=True)]
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def process(*command: str) -> tuple[float, str]:
     # An installed package has its bytecode, as the vendors' have. Where Python is told to write
     # none, a checkout would be compiled anew by every process, and that measured.
@@ -62,21 +54,14 @@ def process(*command: str) -> tuple[float, str]:
 
 
 def call_overhead(bundle: str, threads: int, rounds: int) -> tuple[float, str]:
-    # In blocks: call by call, each session's worker threads, which spin for a while after a
-    # call, would take the other's processor.
-    model = edge_tx.load(bundle, threads=threads)
-    tokenizer, session = bare.open_bundle(bundle, threads)
-    calls = {
-        "bare": lambda: bare.embed_one(tokenizer, session, SHORT),
-        "ours": lambda: model(SHORT),
-    }
-    samples: dict[str, list[float]] = {"bare": [], "ours": []}
-    for turn in range(8 * rounds):
-        for name in sorted(calls, reverse=bool(turn % 2)):
-            block = [seconds(calls[name]) for _ in range(50)]
-            samples[name] += block[10:]
-    one, other = median(samples["bare"]), median(samples["ours"])
-    return other / one, f"{one * 1e3:.2f} ms bare, {other * 1e3:.2f} ms ours"
+    found = []
+    for turn in range(2 * rounds):
+        first = ("bare", "ours")[turn % 2]
+        script = str(HERE / "one_text.py")
+        found.append(json.loads(process(script, bundle, str(threads), SHORT, first)[1]))
+    one, other = (median(times[name] for times in found) for name in ("bare", "ours"))
+    ratio = median(times["ours"] / times["bare"] for times in found)
+    return ratio, f"{one * 1e3:.2f} ms bare, {other * 1e3:.2f} ms ours"
 
 
 def import_cost(rounds: int) -> tuple[float, str]:
@@ -148,6 +133,10 @@ def exported(folder: str) -> str:
     return f"{folder}/minilm"
 
 
+def _shown(value: float) -> str:
+    return f"{value:.3f}" if abs(value) > 0.01 else f"{value:.1e}"
+
+
 def compare(bundle: str, args: argparse.Namespace) -> None:
     Bundle.open(bundle)
     work = (bundle, args.threads, args.rounds)
@@ -164,7 +153,7 @@ def compare(bundle: str, args: argparse.Namespace) -> None:
         ),
         ("list against one by one", same_answers(bundle, args.threads, 300), "<= 1e-5"),
     ):
-        print(f"{name:34} {value:8.3g}   {wanted:10} {detail}", flush=True)
+        print(f"{name:34} {_shown(value):>8}   {wanted:10} {detail}", flush=True)
 
 
 if __name__ == "__main__":

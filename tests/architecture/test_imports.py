@@ -48,6 +48,7 @@ ROOMS = (
             "edge_tx.calibration",
             "edge_tx.exporters.checkpoint",
             "edge_tx.exporters.network",
+            "edge_tx.exporters.onnx_file",
             "edge_tx.exporters.pruned",
             "edge_tx.exporters.pruned_layouts",
             "edge_tx.exporters.quiet",

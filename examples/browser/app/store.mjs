@@ -2,7 +2,7 @@
 // open an .etx file in place of the bundle that the app came with.
 
 import { Archive, hash } from "./lib/archive.mjs";
-import { BundleError, findFile, parseManifest, smallestGraph } from "./lib/manifest.mjs";
+import { BundleError, externalData, findFile, parseManifest, smallestGraph } from "./lib/manifest.mjs";
 import { BACKEND } from "./lib/backend.mjs";
 
 const CACHE = "model";
@@ -13,7 +13,8 @@ const OPENED = `${BASE}opened.json`; // manifest of the .etx file that was opene
  * Opens the bundle, from the network the first time and from this device ever after.
  *
  * @param {(done: number, total: number) => void} progress Told bytes while they come in.
- * @returns {Promise<{manifest: any, graph: any, model: ArrayBuffer, tokenizerJson: string, golden: any}>}
+ * @returns {Promise<{manifest: any, graph: any, model: {entry: ArrayBuffer, beside: {path: string,
+ *   data: Uint8Array}[]}, tokenizerJson: string, golden: any}>}
  * @throws {BundleError} It is damaged, of a newer edge_tx, or not here yet and there is no network.
  */
 export async function openBundle(progress) {
@@ -34,7 +35,7 @@ export async function openBundle(progress) {
   return {
     manifest,
     graph,
-    model: contents.get(graph.entry),
+    model: { entry: contents.get(graph.entry), beside: externalData(graph, contents) },
     tokenizerJson: text("tokenizer.json"),
     golden: JSON.parse(text("golden.json")),
   };

@@ -7,15 +7,16 @@ import path from "node:path";
 import { pipeline } from "node:stream/promises";
 
 import { Archive } from "./archive.mjs";
-import { BundleError, findFile, findGraph, parseManifest } from "./manifest.mjs";
+import { BundleError, externalData, findFile, findGraph, parseManifest } from "./manifest.mjs";
 
 /**
  * Opens a bundle.
  *
  * @param {string} place A folder, or an .etx file.
  * @param {string} [graphName] The graph to run; the first for ONNX Runtime if none.
- * @returns {Promise<{manifest: any, model: string | Uint8Array, tokenizerJson: string}>} With the
- *   graph's path, or its bytes if it is in an .etx file.
+ * @returns {Promise<{manifest: any, model: string | Uint8Array, beside: {path: string,
+ *   data: Uint8Array}[], tokenizerJson: string}>} With the graph's path, or its bytes and those of
+ *   the files beside it if it is in an .etx file.
  * @throws {BundleError} There is none, it is damaged, or of a newer edge_tx.
  */
 export async function openBundle(place, graphName) {
@@ -26,11 +27,15 @@ async function openArchive(file, graphName) {
   const archive = new Archive(await readBytes(file), file);
   const { manifest } = archive;
   const graph = findGraph(manifest, ["onnx"], graphName);
-  if (graph.files.length > 1) {
-    throw new BundleError(`${graph.name} has its weights in files of their own: unzip ${file} -d model, and give the folder`);
-  }
   const tokenizer = await archive.read(findFile(manifest, "tokenizer.json"));
-  return { manifest, model: await archive.read(graph.files[0]), tokenizerJson: new TextDecoder().decode(tokenizer) };
+  const contents = new Map();
+  for (const record of graph.files) contents.set(record.path, await archive.read(record));
+  return {
+    manifest,
+    model: contents.get(graph.entry),
+    beside: externalData(graph, contents),
+    tokenizerJson: new TextDecoder().decode(tokenizer),
+  };
 }
 
 async function openFolder(folder, graphName) {
@@ -40,7 +45,7 @@ async function openFolder(folder, graphName) {
   const tokenizer = findFile(manifest, "tokenizer.json");
   await Promise.all([tokenizer, ...graph.files].map((record) => check(folder, record)));
   const tokenizerJson = await readFile(path.join(folder, tokenizer.path), "utf8");
-  return { manifest, model: path.join(folder, graph.entry), tokenizerJson };
+  return { manifest, model: path.join(folder, graph.entry), beside: [], tokenizerJson };
 }
 
 async function readBytes(file) {

@@ -88,6 +88,20 @@ function graphsOf(manifest, backend) {
 
 const weight = (graph) => Math.round(graph.files.reduce((sum, record) => sum + record.size, 0) / 1e6);
 
+/**
+ * The files that a graph's own file reads: its weights, as ONNX Runtime's `externalData` has them.
+ *
+ * @param {any} graph
+ * @param {Map<string, ArrayBuffer | Uint8Array>} contents Of all its files, by path.
+ * @returns {{path: string, data: Uint8Array}[]} By the names that the graph knows them by.
+ */
+export function externalData({ entry, files }, contents) {
+  const folder = entry.slice(0, entry.lastIndexOf("/") + 1);
+  return files
+    .filter(({ path }) => path !== entry)
+    .map(({ path }) => ({ path: path.slice(folder.length), data: new Uint8Array(contents.get(path)) }));
+}
+
 /** The record of a file that belongs to no graph. */
 export function findFile(manifest, path) {
   const record = manifest.files.find((one) => one.path === path);

@@ -28,6 +28,7 @@ export class Model {
     const session = await InferenceSession.create(bundle.model, {
       executionProviders: ["cpu"],
       intraOpNumThreads: threads,
+      externalData: bundle.beside,
     });
     return new Model(bundle.manifest, encoder, session);
   }

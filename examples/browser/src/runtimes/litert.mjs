@@ -6,18 +6,18 @@ import { column } from "./encode.mjs";
 const BUCKETS = 4; // as many as edge-tx export makes
 
 /**
- * @param {ArrayBuffer} bytes The graph.
+ * @param {{entry: ArrayBuffer}} files The graph's.
  * @param {any} graph Its record of the manifest.
  * @param {{inputs: string[], pad_id: number, pad_type_id: number}} tokenizer Of the manifest.
  * @param {number} threads
  * @returns {Promise<(row: any) => Promise<Record<string, Float32Array>>>} From a row to its outputs.
  */
-export async function openGraph(bytes, graph, tokenizer, threads) {
+export async function openGraph({ entry }, graph, tokenizer, threads) {
   // LiteRT.js has threads only together with relaxed SIMD.
   const numThreads = (await supportsFeature("relaxedSimd")) ? threads : 1;
   await load(numThreads);
   const options = { accelerator: "wasm", cpuOptions: { numThreads } };
-  const model = await loadAndCompile(new Uint8Array(bytes), options);
+  const model = await loadAndCompile(new Uint8Array(entry), options);
   const buckets = Object.values(model.signatures)
     .map((signature) => ({ signature, length: signature.getInputDetails()[0].shape[1] }))
     .sort((one, other) => one.length - other.length);

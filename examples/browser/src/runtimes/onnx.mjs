@@ -4,16 +4,20 @@ import * as ort from "./ort.wasm.min.mjs";
 import { feeds } from "./encode.mjs";
 
 /**
- * @param {ArrayBuffer} bytes The graph.
+ * @param {{entry: ArrayBuffer, beside: {path: string, data: Uint8Array}[]}} files The graph's, and
+ *   the weights that it has in files of their own.
  * @param {any} graph Its record of the manifest.
  * @param {{inputs: string[]}} tokenizer Of the manifest.
  * @param {number} threads
  * @returns {Promise<(row: any) => Promise<Record<string, Float32Array>>>} From a row to its outputs.
  */
-export async function openGraph(bytes, graph, tokenizer, threads) {
+export async function openGraph({ entry, beside }, graph, tokenizer, threads) {
   ort.env.wasm.wasmPaths = new URL("./", import.meta.url).href;
   ort.env.wasm.numThreads = threads;
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  const session = await ort.InferenceSession.create(entry, {
+    executionProviders: ["wasm"],
+    externalData: beside,
+  });
   return async (row) => {
     const results = await session.run(feeds(ort.Tensor, row, tokenizer.inputs));
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, tensor.data]));
