@@ -158,6 +158,9 @@ def measure(peer: Peer, job: Job, args: argparse.Namespace) -> dict[str, Any]:
         *(python_of(peer.venv, args), str(HERE / peer.script), json.dumps(asdict(job))),
     ]
     environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": str(job.threads)}
+    # An installed package has its bytecode; where Python is told to write none, ours would be
+    # compiled anew by each process.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if peer.ours:
         environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(
