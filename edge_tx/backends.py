@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from edge_tx.errors import InvalidConfig, MissingDependency, UnknownName
 
@@ -37,8 +37,7 @@ __all__ = [
 ENTRY_POINT_GROUP = "edge_tx.backends"
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Where a session runs, as the vendor's runtime reports it after opening.
 
     Attributes:
@@ -113,8 +112,7 @@ class Session(Protocol):
         """Frees the graph. Closing twice is allowed; running afterwards is an error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(NamedTuple):
     """One row of the table of backends.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -126,7 +125,7 @@ def _graph_record(graph: Graph) -> dict[str, Any]:
         "name": graph.name,
         "route": graph.route,
         "bytes": graph.size,
-        "parity": asdict(graph.parity),
+        "parity": graph.parity._asdict(),
         "checks": dict(graph.checks),
         "status": status(graph),
     }

@@ -77,7 +77,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         configure = ["cmake", "-S", str(ROOT / "examples" / example), "-B", str(folder)]
         options = [f"-DPython3_EXECUTABLE={sys.executable}"]
         headers = os.environ.get("EDGE_TX_ONNXRUNTIME_INCLUDE")
-        if headers:
+        if headers and Path(headers).is_dir():
             options.append(f"-DEDGE_TX_ONNXRUNTIME_INCLUDE={headers}")
         for command in ([*configure, *options], ["cmake", "--build", str(folder)]):
             done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ Makes a root of Debian's arm64 Python and the vendors' aarch64 wheels, exports a
 here, and runs ``edge-tx verify`` of its bundle under ``qemu-aarch64``. Needs Linux on x86-64
 with apt; nothing of the system is changed: packages are unpacked in ROOT, which is used again.
 
-Usage: verify.py --root ROOT [--bundle BUNDLE]
+Usage: python -m tests.debian.aarch64 --root ROOT [--bundle BUNDLE]
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.debian.apt import fetch, run, unpack
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODEL = CHECKOUT / "tests" / "data" / "qa_oracle" / "model"
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# The qemu of Debian 12 (7.2) crashes in the vendors' libraries; that of 13 (10.0) does not.
-SUITE = "trixie"
 GUEST = ("python3", "libstdc++6", "libgomp1")
 PYTHON = "3.13"
 WHEELS = (
@@ -87,6 +85,7 @@ def make_system(root: Root) -> None:
     if (root.base / "system.ready").exists():
         return
     say("unpacking Debian's arm64 Python and qemu-user")
+    # The qemu of Debian 12 (7.2) crashes in the vendors' libraries; that of 13 (10.0) does not.
     for folder, arch, packages in (
         (root.system, "arm64", GUEST),
         (root.base / "qemu", "amd64", ("qemu-user",)),
@@ -100,40 +99,8 @@ def make_system(root: Root) -> None:
             (folder / "usr" / name).mkdir(parents=True)
             (folder / name).symlink_to(f"usr/{name}")
         for deb in wanted:
-            run(["dpkg-deb", "--fsys-tarfile", str(deb)], unpack_into=folder)
+            unpack(deb, folder)
     (root.base / "system.ready").touch()
-
-
-def fetch(base: Path, arch: str, packages: Sequence[str]) -> list[Path]:
-    """Downloads packages and what they depend on, with an apt that knows of nothing else."""
-    for name in ("state/lists/partial", "cache/archives/partial"):
-        (base / name).mkdir(parents=True, exist_ok=True)
-    (base / "status").touch()
-    (base / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror()} {SUITE} main\n")
-    settings = {
-        "Dir::Etc::sourcelist": base / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State": base / "state",
-        "Dir::State::status": base / "status",
-        "Dir::Cache": base / "cache",
-        "APT::Architecture": arch,
-        "APT::Architectures": arch,
-        "APT::Sandbox::User": "root",
-        "APT::Install-Recommends": "false",
-    }
-    apt = ["apt-get", "-qq", *(w for k, v in settings.items() for w in ("-o", f"{k}={v}"))]
-    run([*apt, "update"])
-    run([*apt, "--yes", "--download-only", "install", *packages])
-    return sorted((base / "cache" / "archives").glob("*.deb"))
-
-
-def mirror() -> str:
-    """Where this machine gets Debian's packages from."""
-    form = ["--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
-    found = run(["apt-get", "indextargets", *form]).split()
-    if not found:
-        sys.exit("apt knows no Debian mirror here: run apt-get update first")
-    return found[0]
 
 
 def make_site(root: Root) -> None:
@@ -180,23 +147,6 @@ def told(done: subprocess.CompletedProcess[str]) -> int:
     print(json.dumps(record, indent=1))
     ran = [graph["verdict"] == "ok" for graph in record["graphs"]]
     return 0 if done.returncode == 0 and ran and all(ran) else 1
-
-
-def run(
-    command: Sequence[str],
-    environment: dict[str, str] | None = None,
-    unpack_into: Path | None = None,
-) -> str:
-    """Runs a command here; its last words end the script if it fails."""
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
-    if done.returncode:
-        sys.exit(f"{command[0]} failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
-    if unpack_into is not None:
-        # --keep-directory-symlink: packages that ship ./lib/... go through the link.
-        tar = ["tar", "-x", "--keep-directory-symlink", "-C", str(unpack_into), "-f", "-"]
-        subprocess.run(tar, input=done.stdout, check=True)
-        return ""
-    return done.stdout.decode(errors="replace")
 
 
 def say(text: str) -> None:
