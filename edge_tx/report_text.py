@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
 from edge_tx.report import Report, ReportRow
-from edge_tx.strict_json import encode
+from edge_tx.strict_json import encode, field_names, is_record
 
 __all__ = ["COLUMNS", "Column", "csv_lines", "json_text", "note_of", "summary", "terminal"]
 
@@ -183,9 +183,9 @@ _NOT_FLAT = (
 
 def _names(record: type[Any], before: str = "") -> Iterator[str]:
     hints = get_type_hints(record)
-    for field in fields(record):
-        name = before + field.name
-        inner = next((t for t in (hints[field.name], *_parts(hints[field.name])) if _is(t)), None)
+    for field in field_names(record):
+        name = before + field
+        inner = next((t for t in (hints[field], *_parts(hints[field])) if is_record(t)), None)
         if inner is not None:
             yield from _names(inner, f"{name}_")
         elif name not in _NOT_FLAT:
@@ -194,10 +194,6 @@ def _names(record: type[Any], before: str = "") -> Iterator[str]:
 
 def _parts(hint: Any) -> Sequence[Any]:
     return get_args(hint)
-
-
-def _is(hint: Any) -> bool:
-    return isinstance(hint, type) and is_dataclass(hint)
 
 
 _CSV_FIELDS = tuple(_names(ReportRow))

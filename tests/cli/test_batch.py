@@ -460,6 +460,29 @@ def test_a_memory_ceiling_changes_nothing_but_rounding(
         edge_tx.batch(embedder, many, tmp_path / "no", max_rss="1M")
 
 
+MEMORY = """
+import sys
+import edge_tx
+from edge_tx.runtimes.batch_memory import usage
+report = edge_tx.batch(*sys.argv[1:])
+print(report.peak_rss_bytes, usage().peak)
+"""
+
+
+def test_the_reports_memory_is_the_process_with_its_last_shard(
+    fake_bundle: FakeBundle, tmp_path: Path
+) -> None:
+    # One shard, which is written when all rows are answered: 300 rows of 4,000 scores.
+    bundle = fake_bundle("text-classification", labels=4000)
+    rows = [{"text": " ".join(["cat"] * (1 + i % 9)), "n": i} for i in range(300)]
+    (tmp_path / "in.jsonl").write_bytes(json_lines(rows))
+    words = [bundle, tmp_path / "in.jsonl", tmp_path / "out"]
+    command = [sys.executable, "-c", MEMORY, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told, seen = map(int, done.stdout.split())
+    assert 0.97 * seen <= told <= seen
+
+
 def test_an_empty_input_gives_one_empty_shard(embedder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"")
     report = edge_tx.batch(embedder, tmp_path / "in.txt", tmp_path / "out")
@@ -584,7 +607,7 @@ class OneProcessRay:
         return self
 
     def iter_rows(self) -> Iterator[dict[str, str]]:
-        return ({"part": batch["part"][0]} for batch in self.made)
+        return ({name: values[0] for name, values in batch.items()} for batch in self.made)
 
 
 @pytest.mark.parametrize("begun", [False, True])
