@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from . import index as store
 from .index import Hit, Index, IndexDamaged
 from .indexer import Outcome, Progress, refresh
 
-__all__ = ["Engine", "Refreshed"]
+__all__ = ["Engine", "Found", "Refreshed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,19 @@ class Refreshed:
 
     outcome: Outcome
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query came to.
+
+    Attributes:
+        hits: The best first.
+        unread: Tokens at the query's end that the model did not read, as it was too long.
+    """
+
+    hits: Sequence[Hit] = ()
+    unread: int = 0
 
 
 class Engine:
@@ -87,7 +100,7 @@ class Engine:
             self._index = outcome.index
         return Refreshed(outcome, note)
 
-    def search(self, query: str) -> list[Hit]:
+    def search(self, query: str) -> Found:
         """The passages nearest to a query.
 
         Raises:
@@ -95,8 +108,9 @@ class Engine:
         """
         index = self._index
         if index is None or not query.strip():
-            return []
-        return index.search(self._model.embed(query))
+            return Found()
+        embedded = self._model(query)
+        return Found(index.search(embedded.vector), embedded.truncated)
 
     def close(self) -> None:
         """Frees the model."""

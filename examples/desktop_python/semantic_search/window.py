@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 import time
 import tkinter as tk
-from collections.abc import Sequence
 from pathlib import Path
 from tkinter import filedialog, ttk
 
-from .engine import Engine, Refreshed
+from .engine import Engine, Found, Refreshed
 from .index import Hit
 from .indexer import Progress
 from .opening import open_file
@@ -82,7 +81,7 @@ class Window:
             return
         started = time.perf_counter()
         self._searching.start(
-            lambda: engine.search(query), lambda hits: self._found(query, hits, started)
+            lambda: engine.search(query), lambda found: self._found(query, found, started)
         )
 
     def close(self) -> None:
@@ -143,12 +142,13 @@ class Window:
         self.status.configure(text=f"{told}  {refreshed.note}".strip())
         self.search()
 
-    def _found(self, query: str, hits: Sequence[Hit], started: float) -> None:
+    def _found(self, query: str, found: Found, started: float) -> None:
         if query != self.query.get():
             return  # the user typed on; a newer search is under way
-        self.results.show(hits, _NOTHING)
+        self.results.show(found.hits, _NOTHING)
         took = 1000 * (time.perf_counter() - started)
-        self.timing.configure(text=f"{took:.0f} ms")
+        unread = f"too long: its last {found.unread:,} tokens were not read · "
+        self.timing.configure(text=f"{unread if found.unread else ''}{took:.0f} ms")
 
     def _indexing_failed(self, message: str) -> None:
         self.progress_row.pack_forget()

@@ -159,7 +159,7 @@ class TestEngine:
         assert engine.refresh(folder, lambda _: None, lambda: False).outcome.embedded == 0
         next((tmp_path / "store").iterdir()).write_bytes(b"not an index")
         assert "damaged" in engine.refresh(folder, lambda _: None, lambda: False).note
-        assert len(engine.search("a cat")) == 2
+        assert len(engine.search("a cat").hits) == 2
         engine.close()
 
     def test_a_classifier_is_refused(
@@ -233,6 +233,22 @@ class TestWindow:
         assert window.results.chosen == 1
         window.query.set("")
         until(lambda: not window.results.hits)
+        window.close()
+
+    def test_a_query_that_is_too_long_is_told(
+        self,
+        driven: Callable[..., Any],
+        fake_bundle: Callable[..., Path],
+        folder: Path,
+        tmp_path: Path,
+    ) -> None:
+        window, until = driven(fake_bundle("sentence-embedding"), tmp_path / "store", folder)
+        until(lambda: "2 passages of 2 files" in window.status["text"])
+        window.query.set("cat " * 3000)  # of 16 tokens, two are special ones
+        until(lambda: window.results.hits)
+        assert "too long: its last 2,986 tokens were not read" in window.timing["text"]
+        window.query.set("cat")
+        until(lambda: window.query.get() and "too long" not in window.timing["text"])
         window.close()
 
     def test_another_folder_may_be_chosen_at_any_time(
