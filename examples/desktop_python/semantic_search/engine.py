@@ -39,7 +39,7 @@ class Found:
 
     Attributes:
         hits: The best first.
-        unread: Tokens at the query's end that the model did not read, as it was too long.
+        unread: Tokens of the query that the model did not read, as it was too long.
     """
 
     hits: Sequence[Hit] = ()

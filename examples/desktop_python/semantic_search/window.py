@@ -147,7 +147,7 @@ class Window:
             return  # the user typed on; a newer search is under way
         self.results.show(found.hits, _NOTHING)
         took = 1000 * (time.perf_counter() - started)
-        unread = f"too long: its last {found.unread:,} tokens were not read · "
+        unread = f"too long: {found.unread:,} of its tokens were not read · "
         self.timing.configure(text=f"{unread if found.unread else ''}{took:.0f} ms")
 
     def _indexing_failed(self, message: str) -> None:
