@@ -19,6 +19,7 @@ from edge_tx.calibration.onnx_smooth import factors_of, smooth, sources
 from edge_tx.calibration.quantizer import Quantized, Work
 from edge_tx.calibration.recipe import parse
 from edge_tx.calibration.target import TARGETS
+from edge_tx.calibration.target import target as device
 from edge_tx.errors import ExportFailed, InvalidConfig
 from edge_tx.tensors import Array
 
@@ -99,7 +100,7 @@ def quantize(graph: Path, tmp_path: Path) -> Quantize:
     ) -> Quantized:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        work = Work(entry, folder, parse(text), sample(), TARGETS[target], keep)
+        work = Work(entry, folder, parse(text), sample(), device(target), keep)
         return quantizer.quantize(work)
 
     return run
@@ -143,7 +144,7 @@ def kernels(entry: Path, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("text", RECIPES)
 def test_answers_stay_near_fp32(text: str, quantize: Quantize, graph: Path) -> None:
-    made = quantize(text)
+    made = quantize(text, target="host")  # as this CPU's own products may saturate
     assert cosine(answers(made.entry), answers(graph)) >= RECIPES[text]
     assert made.units == NAMES
     assert [file.name for file in made.entry.parent.iterdir()] == ["model.onnx"]

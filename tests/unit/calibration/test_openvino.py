@@ -18,6 +18,7 @@ from edge_tx.calibration import openvino as quantizer
 from edge_tx.calibration.quantizer import Quantized, Work
 from edge_tx.calibration.recipe import parse
 from edge_tx.calibration.target import TARGETS, Target
+from edge_tx.calibration.target import target as device
 from edge_tx.errors import ExportFailed, InvalidConfig
 from edge_tx.tensors import Array
 
@@ -101,7 +102,7 @@ def weight_types(entry: Path) -> set[str]:
 
 @pytest.mark.parametrize("text", RECIPES)
 def test_answers_stay_near_fp32(text: str, quantize: Quantize, graph: Path) -> None:
-    made = quantize(text)
+    made = quantize(text, target=device("host"))  # as this CPU's own products may saturate
     assert cosines(answers(made.entry), answers(graph)).mean() >= RECIPES[text]
     assert made.units == quantizer.layers(graph)
     assert made.precision == {"4": "int4", "8": "int8", "a": "int8"}.get(
