@@ -150,7 +150,7 @@ def measure(cell: Cell) -> Measured:
         list_cpu_ns=list_cpu,
         memory=used,
         budget=budget.read_back(model, cpus, timed.cpu_ns / max(sum(timed.samples_ns), 1)),
-        placement=model.describe().placement._asdict(),
+        placement=asdict(model.describe().placement),
         phases=_phases(model, cell) if cell.phases else None,
         energy=_energy(calls, cell),
         scenarios=tuple(scenarios.run(trial, model, cell) for trial in cell.trials),

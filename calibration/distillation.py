@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -108,7 +108,7 @@ def distill(
     folder = Path(work) if work is not None else target.with_name(f"{target.name}.distill")
     with _threads(threads or usable_threads()):
         done = _train(asked, large, small, material, folder, say)
-    record = {"training": asked.to_dict(), "teacher": large.source._asdict()}
+    record = {"training": asked.to_dict(), "teacher": asdict(large.source)}
     record |= {name: value for name, value in done.to_dict().items() if name != "output"}
     origin = (
         open_checkpoint(recipe.folder)

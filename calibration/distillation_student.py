@@ -105,7 +105,7 @@ def make_student(
         keep = search_layers(network, recipe.count, missed, progress)
     drop_layers(network, keep)
     weights = sum(weight.numel() for weight in module.parameters())
-    return replace(teacher, module=module, source=teacher.source._replace(parameters=weights))
+    return replace(teacher, module=module, source=replace(teacher.source, parameters=weights))
 
 
 def _spread(count: int, kept: int) -> list[int]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from edge_tx.errors import InvalidConfig, MissingDependency, UnknownName
+from edge_tx.light import dataclass
 
 if TYPE_CHECKING:
     from edge_tx.specs import TensorSpec
@@ -37,7 +37,8 @@ __all__ = [
 ENTRY_POINT_GROUP = "edge_tx.backends"
 
 
-class Placement(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Placement:
     """Where a session runs, as the vendor's runtime reports it after opening.
 
     Attributes:
@@ -112,7 +113,8 @@ class Session(Protocol):
         """Frees the graph. Closing twice is allowed; running afterwards is an error."""
 
 
-class Backend(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Backend:
     """One row of the table of backends.
 
     Attributes:

@@ -28,7 +28,9 @@ A message is one line: what is wrong, where, and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from edge_tx.light import dataclass
 
 if TYPE_CHECKING:
     from edge_tx.bundle import Bundle
@@ -182,7 +184,8 @@ class SessionFailed(EdgeTxError):
     exit_code = 14
 
 
-class FailedTarget(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FailedTarget:
     """A graph that could not be made.
 
     Attributes:

@@ -1,15 +1,12 @@
-"""What a bundle says of itself: frozen records, read strictly, written as JSON.
+"""What a bundle says of itself: frozen records, read strictly, written as JSON."""
 
-Those without a default that is a mapping are named tuples: every process that opens a bundle makes
-these classes, and a dataclass takes seven times as long to make.
-"""
-
-from __future__ import annotations
+# No `from __future__ import annotations`, here and in the modules of the other records of a
+# manifest: reading one asks for the fields' types, and every process would compile their texts.
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import field
 
+from edge_tx.light import dataclass
 from edge_tx.policy import TokenizerPolicy
 from edge_tx.specs import TensorSpec
 
@@ -18,7 +15,8 @@ __all__ = ["SCHEMA", "FileRecord", "Graph", "Manifest", "Parity", "Source", "Tas
 SCHEMA = 1
 
 
-class FileRecord(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FileRecord:
     """A file of the bundle.
 
     Attributes:
@@ -32,7 +30,8 @@ class FileRecord(NamedTuple):
     sha256: str
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Source:
     """Where the weights came from.
 
     Attributes:
@@ -78,7 +77,8 @@ class TaskSettings:
     similarity: str = ""
 
 
-class Parity(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Parity:
     """How far a graph's answers are from the fp32 reference's, on real text.
 
     Attributes:

@@ -1,11 +1,10 @@
 """How a bundle's tokenizer is used; read with the manifest, before numpy or a tokenizer is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edge_tx.errors import InvalidConfig
+from edge_tx.light import dataclass
 
 __all__ = ["TokenizerPolicy"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from edge_tx.report import Report, ReportRow
-from edge_tx.strict_json import encode, field_names, is_record
+from edge_tx.strict_json import encode
 
 __all__ = ["COLUMNS", "Column", "csv_lines", "json_text", "note_of", "summary", "terminal"]
 
@@ -183,17 +183,13 @@ _NOT_FLAT = (
 
 def _names(record: type[Any], before: str = "") -> Iterator[str]:
     hints = get_type_hints(record)
-    for field in field_names(record):
-        name = before + field
-        inner = next((t for t in (hints[field], *_parts(hints[field])) if is_record(t)), None)
+    for field in fields(record):
+        name, hint = before + field.name, hints[field.name]
+        inner: Any = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), None)
         if inner is not None:
             yield from _names(inner, f"{name}_")
         elif name not in _NOT_FLAT:
             yield name
-
-
-def _parts(hint: Any) -> Sequence[Any]:
-    return get_args(hint)
 
 
 _CSV_FIELDS = tuple(_names(ReportRow))

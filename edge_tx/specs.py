@@ -1,10 +1,10 @@
 """What a graph takes and gives, as its manifest says it; read before numpy is imported."""
 
-from __future__ import annotations
-
 import enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from edge_tx.light import dataclass
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,14 +25,15 @@ class DType(enum.Enum):
     FLOAT64 = "float64"
 
     @cached_property  # every call of a session asks for each input's
-    def numpy(self) -> np.dtype[Any]:
+    def numpy(self) -> "np.dtype[Any]":
         """The numpy dtype of the same name."""
         import numpy as np
 
         return np.dtype(self.value)
 
 
-class TensorSpec(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
     """One input or output of a graph.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Frozen dataclasses and named tuples to JSON and back.
+"""Frozen dataclasses to JSON and back.
 
 One small codec, driven by the type hints of the records. Reading is strict: a key that is
 unknown, missing or written twice, a value of another type, NaN, infinity, a number too large
@@ -22,7 +22,7 @@ from typing import Any, NoReturn, TypeVar, Union, cast, get_args, get_origin, ge
 
 from edge_tx.errors import BundleCorrupt, EdgeTxError, InvalidConfig
 
-__all__ = ["Reader", "Rule", "dumps", "encode", "field_names", "is_record", "loads"]
+__all__ = ["Reader", "Rule", "dumps", "encode", "loads"]
 
 T = TypeVar("T")
 
@@ -67,8 +67,8 @@ def dumps(value: Any, *, indent: int | None = None) -> bytes:
 
 def encode(value: Any) -> Any:
     """Makes plain JSON values of records, tuples, mappings and enums."""
-    if is_record(type(value)):
-        return {name: encode(getattr(value, name)) for name in field_names(type(value))}
+    if is_dataclass(value):
+        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -114,7 +114,7 @@ class Reader:
         raise (error or self.error)(place + problem)
 
     def _any(self, hint: Any, value: Any, where: str) -> Any:
-        if is_record(hint):
+        if is_dataclass(hint):
             return self._record(hint, value, where)
         if isinstance(hint, type) and issubclass(hint, enum.Enum):
             return self._enum(hint, value, where)
@@ -226,18 +226,7 @@ _GENERICS: Mapping[Any, Callable[[Reader, tuple[Any, ...], Any, str], Any]] = {
 @cache
 def _hints(cls: type[Any]) -> Mapping[str, Any]:
     hints = get_type_hints(cls)
-    return {name: hints[name] for name in field_names(cls)}
-
-
-def is_record(cls: Any) -> bool:
-    """Whether something is a dataclass or a class of named tuples."""
-    return isinstance(cls, type) and (is_dataclass(cls) or hasattr(cls, "_fields"))
-
-
-def field_names(cls: Any) -> tuple[str, ...]:
-    """Of a record's fields, in their order."""
-    named: tuple[str, ...] | None = getattr(cls, "_fields", None)
-    return named if named is not None else tuple(field.name for field in fields(cls))
+    return {field.name: hints[field.name] for field in fields(cls)}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def vocabulary(tokenizer_json: str, name: str) -> list[str]:
 
 def _as_mediapipe(traced: Traced, kind: Kind) -> Traced:
     """The module with MediaPipe's names, and with scores where it shows outputs as such."""
-    inputs = tuple(spec._replace(name=INPUTS[spec.name]) for spec in traced.inputs)
+    inputs = tuple(replace(spec, name=INPUTS[spec.name]) for spec in traced.inputs)
     module = _scoring(traced) if kind.scores else traced.module
     return replace(traced, inputs=inputs, module=module)
 

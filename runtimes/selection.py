@@ -12,11 +12,13 @@ nothing was measured, the first in the order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from edge_tx.backends import Backend, find, in_order
 from edge_tx.bundle import Bundle
 from edge_tx.errors import AccuracyGateFailed, InvalidConfig, MissingDependency, UnknownName
+from edge_tx.light import dataclass
 from edge_tx.manifest import Graph
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Choice", "check_limit", "choose", "too_inaccurate"]
 
 
-class Candidate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Candidate:
     """A graph that could have been chosen.
 
     Attributes:
@@ -37,7 +40,8 @@ class Candidate(NamedTuple):
     verdict: str
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Choice:
     """A graph and the reason it was taken.
 
     Attributes:
@@ -53,7 +57,8 @@ class Choice(NamedTuple):
     warning: str = ""
 
 
-class _Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Entry:
     """A graph, what forbids it, and what speaks against it while there is another."""
 
     graph: Graph
@@ -165,7 +170,7 @@ def _ordered(graphs: Sequence[Graph]) -> list[_Entry]:
 
 
 def _refused(entries: Sequence[_Entry], device: str) -> list[_Entry]:
-    return [entry._replace(refusal=_refusal(entry.row, device)) for entry in entries]
+    return [replace(entry, refusal=_refusal(entry.row, device)) for entry in entries]
 
 
 def _refusal(row: Backend | None, device: str) -> str:
@@ -180,15 +185,15 @@ def _refusal(row: Backend | None, device: str) -> str:
 
 def _held_to(entry: _Entry, bundle: Bundle, limit: float | None) -> _Entry:
     refusal = entry.refusal or too_inaccurate(entry.graph, bundle.graphs, limit)
-    return entry._replace(refusal=refusal)
+    return replace(entry, refusal=refusal)
 
 
 def _doubted(entry: _Entry, bundle: Bundle, tuning: Tuning | None) -> _Entry:
     """Notes what may fail here; it is taken only where there is nothing else."""
     measured = [m for m in tuning.graphs if m.graph == entry.graph.name] if tuning else []
     if measured and measured[0].problem:
-        return entry._replace(doubt=f"failed when it was measured: {measured[0].problem}")
-    return entry if measured else entry._replace(doubt=_in_the_way(entry, bundle))
+        return replace(entry, doubt=f"failed when it was measured: {measured[0].problem}")
+    return entry if measured else replace(entry, doubt=_in_the_way(entry, bundle))
 
 
 def _in_the_way(entry: _Entry, bundle: Bundle) -> str:

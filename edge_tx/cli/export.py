@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -125,7 +126,7 @@ def _graph_record(graph: Graph) -> dict[str, Any]:
         "name": graph.name,
         "route": graph.route,
         "bytes": graph.size,
-        "parity": graph.parity._asdict(),
+        "parity": asdict(graph.parity),
         "checks": dict(graph.checks),
         "status": status(graph),
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from edge_tx.backends import resolve
 from edge_tx.errors import UnknownName
+from edge_tx.light import dataclass
 from edge_tx.manifest import TaskSettings
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Task(Protocol):
         """The result of one item from its rows and their parts."""
 
 
-class TaskRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TaskRow:
     """One row of the table of tasks.
 
     Attributes:

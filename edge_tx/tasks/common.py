@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
 from edge_tx.errors import InvalidConfig, InvalidInput, UnknownName
+from edge_tx.light import dataclass
 from edge_tx.manifest import TaskSettings
 from edge_tx.tensors import Array
 from edge_tx.text import Row, Tokenizer, refuse_surrogates

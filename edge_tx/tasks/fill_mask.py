@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_tx.errors import InvalidConfig, InvalidInput
+from edge_tx.light import dataclass
 from edge_tx.tasks.common import (
     BaseTask,
     Floats,

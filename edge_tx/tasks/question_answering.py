@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from edge_tx.errors import InvalidInput
+from edge_tx.light import dataclass
 from edge_tx.tasks.common import (
     BaseTask,
     Floats,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_tx.light import dataclass
 from edge_tx.manifest import TaskSettings
 from edge_tx.tasks.common import (
     ACTIVATIONS,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from edge_tx.errors import InvalidConfig
+from edge_tx.light import dataclass
 from edge_tx.manifest import TaskSettings
 from edge_tx.tasks.common import (
     BaseTask,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def exported(tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
             made[task] = Sample(
                 tflite.export(traced, folder, options).entry,
                 # Phones have no use for 64 bits: the graph's integers are half as wide.
-                tuple(spec._replace(dtype=DType.INT32) for spec in traced.inputs),
+                tuple(replace(spec, dtype=DType.INT32) for spec in traced.inputs),
                 traced.outputs,
                 traced.reference,
                 vocabulary=_VOCABULARY,

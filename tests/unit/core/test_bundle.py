@@ -295,12 +295,12 @@ def test_the_stamp_changes_with_what_changes_vectors_and_nothing_else(bundle: Bu
     m, json = bundle.manifest, bundle.tokenizer_json()
     base = stamp(m.task, m.source, m.settings, m.tokenizer, json)
     assert base == m.stamp
-    assert base == stamp(m.task, m.source._replace(name="x"), m.settings, m.tokenizer, json)
+    assert base == stamp(m.task, replace(m.source, name="x"), m.settings, m.tokenizer, json)
     assert base == stamp(m.task, m.source, m.settings, replace(m.tokenizer, pad_id=3), json)
     others = [
         stamp("feature-extraction", m.source, m.settings, m.tokenizer, json),
-        stamp(m.task, m.source._replace(sha256="cd" * 32), m.settings, m.tokenizer, json),
-        stamp(m.task, m.source._replace(modules=("pooling:cls",)), m.settings, m.tokenizer, json),
+        stamp(m.task, replace(m.source, sha256="cd" * 32), m.settings, m.tokenizer, json),
+        stamp(m.task, replace(m.source, modules=("pooling:cls",)), m.settings, m.tokenizer, json),
         stamp(m.task, m.source, replace(m.settings, prompts={}), m.tokenizer, json),
         stamp(m.task, m.source, m.settings, replace(m.tokenizer, max_length=8), json),
         stamp(m.task, m.source, m.settings, m.tokenizer, json + " "),

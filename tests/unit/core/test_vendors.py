@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_what_reports_to_the_maker_is_kept_out() -> None:
 
 @pytest.mark.usefixtures("abacus")
 def test_rows_without_such_a_module_are_just_imported() -> None:
-    assert import_vendor(ROW._replace(unwanted=())).REPORTS is True
+    assert import_vendor(replace(ROW, unwanted=())).REPORTS is True
 
 
 def test_absent_module_names_the_line_to_type() -> None:
