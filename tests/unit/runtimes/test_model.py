@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -207,6 +208,31 @@ def test_packed_bundle_answers_alike(
     embedder.bundle.pack(tmp_path / "model.etx")
     with edge_tx.load(tmp_path / "model.etx") as model:
         np.testing.assert_array_equal(model.embed("a text"), embedder.embed("a text"))
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_loading_leaves_the_garbage_collector_as_it_was(
+    on: bool, bundle_of: BundleOf, tmp_path: Path
+) -> None:
+    (gc.enable if on else gc.disable)()
+    try:
+        edge_tx.load(bundle_of("sentence-embedding")).close()
+        with pytest.raises(edge_tx.EdgeTxError):
+            edge_tx.load(tmp_path / "none")
+        assert gc.isenabled() is on
+        assert not gc.get_freeze_count()
+    finally:
+        gc.enable()
+
+
+def test_what_the_application_froze_stays_frozen(bundle_of: BundleOf) -> None:
+    path = bundle_of("sentence-embedding")
+    gc.freeze()
+    try:
+        edge_tx.load(path).close()
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
 
 
 def test_inference_loads_no_training_framework(bundle_of: BundleOf) -> None:
