@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.util
 import json
@@ -19,11 +20,16 @@ _MINILM = "data/embeddings/sentence-transformers__all-MiniLM-L6-v2"
 
 
 def pytest_configure() -> None:
-    """How long an example takes is no property: a busy machine must not fail one for it.
+    """Settings of the whole run.
 
-    CI looks at the same examples for the same code, so that its verdict can be had again; a
-    developer's run goes on looking for new ones.
+    torch makes objects by the million when it exports; looking for garbage among them at every
+    700th takes a tenth of the time.
+
+    How long an example takes is no property: a busy machine must not fail one for it. CI looks
+    at the same examples for the same code, so that its verdict can be had again; a developer's
+    run goes on looking for new ones.
     """
+    gc.set_threshold(50_000, 20, 20)
     if importlib.util.find_spec("hypothesis") is None:  # the side environments have none
         return
     from hypothesis import HealthCheck, settings

@@ -166,7 +166,7 @@ def test_a_checkpoint_is_exported_and_held_against_torch(
     tiny_model: Any, edge_tx: Call, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch", reason="pip install 'edge-tx[export]'")
-    model = tiny_model("bert", "text-classification", num_hidden_layers=1)
+    model = tiny_model("bert", "text-classification", shallow=True)
     out = tmp_path / "report.json"
     done = edge_tx("bench", *QUICK, model, "--backend", "onnx", "--reference", "torch",
                    "--threads", "1", "--repeats", "0", "-o", out)  # fmt: skip

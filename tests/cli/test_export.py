@@ -144,7 +144,7 @@ class TestBuild:
         self, edge_tx: Call, tiny_model: Any, tmp_path: Path
     ) -> None:
         pytest.importorskip("torch", reason="pip install 'edge-tx[export]'")
-        model = tiny_model("bert", "text-classification", num_hidden_layers=1)
+        model = tiny_model("bert", "text-classification", shallow=True)
         out, cache = tmp_path / "out", tmp_path / "cache"
         to = ("--to", "tensorrt_rtx", "--buckets", "1x16")
         assert edge_tx("export", "-q", model, "-o", out, *to).code == 0
@@ -169,7 +169,7 @@ class TestExport:
 
         there = backends._is_installed
         monkeypatch.setattr(backends, "_is_installed", lambda m: m != "openvino" and there(m))
-        model = tiny_model("bert", "text-classification", num_hidden_layers=1)
+        model = tiny_model("bert", "text-classification", shallow=True)
         out = tmp_path / "out"
         done = edge_tx("export", "--json", model, "-o", out, "--to", "onnx,openvino:fp16")
         assert done.code == 15
@@ -205,7 +205,7 @@ class TestVendorOptions:
         pytest.importorskip("torch", reason="pip install 'edge-tx[export]'")
         if find("openvino").module is None:
             pytest.skip("pip install 'edge-tx[openvino]'")
-        model = tiny_model("bert", "text-classification", num_hidden_layers=1)
+        model = tiny_model("bert", "text-classification", shallow=True)
         out, cache = tmp_path / "out", tmp_path / "cache"
         assert edge_tx("export", "-q", model, "-o", out, "--to", "openvino").code == 0
         with package.load(out, "openvino", options={"CACHE_DIR": str(cache)}) as opened:

@@ -152,7 +152,12 @@ def test_recipes_lists_who_can_do_what(edge_tx: Run) -> None:
 
 @pytest.mark.export
 def test_export_quantises_too(tiny_model: Any, edge_tx: Run, texts: Path, tmp_path: Path) -> None:
-    args = ("export", tiny_model("bert", "text-classification"), "-o", tmp_path / "both.bundle")
+    args = (
+        "export",
+        tiny_model("bert", "text-classification", shallow=True),
+        "-o",
+        tmp_path / "both.bundle",
+    )
     how = ("--quantize", "weight_w8", "--data", texts, "--goal", "size", "--max-drop", "0.2")
     done = edge_tx(*args, *how, "--json", "-q")
     assert done.code == 0, done.err

@@ -52,9 +52,9 @@ def folder(
     tiny_model: Callable[..., Path],
     tiny_sentence_model: Callable[..., Path],
 ) -> Path:
-    (tmp_path / "all-MiniLM-L6-v2").symlink_to(tiny_sentence_model())
+    (tmp_path / "all-MiniLM-L6-v2").symlink_to(tiny_sentence_model(num_hidden_layers=1))
     for name, task in MODELS.items():
-        (tmp_path / name).symlink_to(tiny_model("bert", task))
+        (tmp_path / name).symlink_to(tiny_model("bert", task, shallow=True))
     (tmp_path / "sentences.txt").symlink_to(ROOT / "examples" / "sentences.txt")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EDGE_TX_CACHE", str(tmp_path / "cache"))  # what is tuned is remembered

@@ -87,7 +87,7 @@ def answer(done: subprocess.CompletedProcess[str]) -> Any:
 @pytest.fixture(scope="module")
 def bundle(edge_tx: EdgeTx, tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plugin") / "tiny.bundle"
-    model = tiny_model("bert", "text-classification")
+    model = tiny_model("bert", "text-classification", shallow=True)
     args = ("--task", "text-classification", "--to", "abacus", "--json")
     (graph,) = answer(edge_tx("export", model, "-o", folder, *args))["graphs"]
     assert graph["name"] == "abacus-fp32"

@@ -45,6 +45,7 @@ class Family:
     model_type: str
     tokenizer: Build
     config: Mapping[str, Any] = field(default_factory=dict)
+    kinds: int = 1  # layers until all that may be special about one was met
 
 
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -107,6 +108,7 @@ FAMILIES: Mapping[str, Family] = {
             (("<pad>", 0.0), ("<unk>", 0.0), ("[CLS]", 0.0), ("[SEP]", 0.0), ("[MASK]", 0.0)),
         ),
         {**_SIZES, "embedding_size": 16},
+        kinds=2,  # they share their weights
     ),
     "electra": Family(
         "electra", bert_like("ElectraTokenizer", _BERT_SPECIAL), {**_SIZES, "embedding_size": 16}
@@ -152,6 +154,7 @@ FAMILIES: Mapping[str, Family] = {
             "local_attention": 16,
             "initializer_range": SPREAD,
         },
+        kinds=2,  # the first looks at the whole text, the second at a part
     ),
 }
 
@@ -163,6 +166,7 @@ def build_model(
     *,
     labels: Sequence[str] | None = None,
     tokenizer: Mapping[str, Any] | None = None,
+    shallow: bool = False,
     **config: Any,
 ) -> None:
     """Writes config.json, model.safetensors and the tokenizer of a tiny random model.
@@ -173,6 +177,8 @@ def build_model(
         task: A key of :data:`AUTO_CLASSES`.
         labels: Names of a classifier's outputs; the task's own if not given.
         tokenizer: Further arguments of the tokenizer's class.
+        shallow: With no more layers than there are kinds of them: a graph takes half the time
+            to export, and a second layer of a kind shows nothing new.
         config: Further values of the model's config.
     """
     import torch
@@ -182,6 +188,8 @@ def build_model(
     tok = row.tokenizer({"model_max_length": 128, **(tokenizer or {})})
     names = LABELS.get(task, ()) if labels is None else labels
     values = {**row.config, "vocab_size": len(tok), **_special_ids(tok), **_label_map(names)}
+    if shallow:
+        values["n_layers" if "n_layers" in row.config else "num_hidden_layers"] = row.kinds
     settings = transformers.AutoConfig.for_model(row.model_type, **{**values, **config})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)

@@ -34,7 +34,7 @@ RTX = find("tensorrt_rtx").module is not None
 
 @pytest.fixture(scope="module")
 def bert(tiny_model: Any) -> Path:
-    folder: Path = tiny_model("bert", "text-classification", num_hidden_layers=1)
+    folder: Path = tiny_model("bert", "text-classification", shallow=True)
     return folder
 
 
@@ -170,7 +170,7 @@ def test_half_precision_that_does_not_hold_is_refused_with_its_worst_case(
     tiny_model: Any, tmp_path: Path
 ) -> None:
     """MobileBERT's activations leave the range of fp16."""
-    model = tiny_model("mobilebert", "text-classification")
+    model = tiny_model("mobilebert", "text-classification", shallow=True)
     with pytest.raises(ParityFailed, match=r"tensorrt-fp16 .*(error|NaN).* for '") as failure:
         pipeline.export(model, tmp_path / "out", to="tensorrt:fp16")
     assert "\n" not in str(failure.value)

@@ -27,7 +27,9 @@ _SHAPES = [(1, 1), (1, 2), (2, 1), (5, 3), (1, 128), (3, 128), (7, 33)]
 
 @pytest.fixture(scope="module")
 def traced(tiny_model: Any) -> Traced:
-    return source.load(tiny_model("bert", "question-answering"), task="question-answering")
+    return source.load(
+        tiny_model("bert", "question-answering", shallow=True), task="question-answering"
+    )
 
 
 @pytest.fixture(scope="module", params=sorted(ROUTES))

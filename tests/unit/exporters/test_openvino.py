@@ -42,12 +42,12 @@ _LENGTHS = ([1], [7, 5], [1, 40, 2, 39], [5] * 9)
 
 @pytest.fixture(scope="module")
 def embedder(tiny_model: Any) -> Traced:
-    return _load(tiny_model("bert", "sentence-embedding"), "sentence-embedding")
+    return _load(tiny_model("bert", "sentence-embedding", shallow=True), "sentence-embedding")
 
 
 @pytest.fixture(scope="module")
 def reader(tiny_model: Any) -> Traced:
-    return _load(tiny_model("distilbert", "question-answering"), "question-answering")
+    return _load(tiny_model("distilbert", "question-answering", shallow=True), "question-answering")
 
 
 def _load(folder: Path, task: str) -> Traced:
@@ -87,7 +87,7 @@ def _worst_error(traced: Traced, entry: Path) -> float:
 def test_families_are_exact_at_other_shapes(family: str, tiny_model: Any, tmp_path: Path) -> None:
     # Pooled, so that a NaN in the padding shows: ModernBERT's local attention leaves places
     # there without any key.
-    traced = _load(tiny_model(family, "sentence-embedding"), "sentence-embedding")
+    traced = _load(tiny_model(family, "sentence-embedding", shallow=True), "sentence-embedding")
     assert _worst_error(traced, export(traced, tmp_path).entry) < 1e-5
 
 
@@ -145,7 +145,7 @@ def test_fp16_halves_the_weights_and_little_else(embedder: Traced, tmp_path: Pat
 
 
 def test_tied_weight_is_stored_once(tiny_model: Any, tmp_path: Path) -> None:
-    traced = _load(tiny_model("bert", "fill-mask"), "fill-mask")
+    traced = _load(tiny_model("bert", "fill-mask", shallow=True), "fill-mask")
     export(traced, tmp_path)
     table = traced.module.transformer.get_input_embeddings().weight
     weights = 4 * traced.source.parameters

@@ -54,8 +54,7 @@ def test_every_family_of_the_table_is_exported_here() -> None:
 @pytest.mark.export
 @pytest.mark.parametrize(("family", "task"), _CASES)
 def test_bundle_is_exact(family: str, task: str, tiny_model: Any, tmp_path: Path) -> None:
-    smaller = {"num_hidden_layers": 1} if family == "bert" else {}
-    model = tiny_model(family, task, **smaller)
+    model = tiny_model(family, task, shallow=True)
     with pipeline.export(model, tmp_path / "out", task=task) as bundle:
         graph = bundle.graph("onnx")
         assert bundle.manifest.task == task
@@ -70,7 +69,7 @@ def test_bundle_is_exact(family: str, task: str, tiny_model: Any, tmp_path: Path
 
 @pytest.fixture(scope="module")
 def bert(tiny_model: Any) -> Path:
-    folder: Path = tiny_model("bert", "text-classification")
+    folder: Path = tiny_model("bert", "text-classification", shallow=True)
     return folder
 
 

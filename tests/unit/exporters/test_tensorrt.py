@@ -37,7 +37,7 @@ def export(tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Export:
 
         key = (family, task, precision, *options.items())
         if key not in made:
-            traced = source.load(tiny_model(family, task), task=task)
+            traced = source.load(tiny_model(family, task, shallow=True), task=task)
             given = ExportOptions(precision=precision, **options)
             folder = tmp_path_factory.mktemp("tensorrt")
             made[key] = traced, tensorrt.export(traced, folder, given, preflight=not options)

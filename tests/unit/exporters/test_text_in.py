@@ -39,7 +39,7 @@ def made(tiny_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFacto
         key = (family, task, backend)
         if key not in done:
             folder = tmp_path_factory.mktemp("bundle") / "tiny"
-            model = tiny_model(family, task)
+            model = tiny_model(family, task, shallow=True)
             done[key] = edge_tx.export(model, folder, task=task, to=backend)
         return done[key]
 
@@ -155,7 +155,7 @@ class TestMediaPipe:
         pytest.importorskip("litert_torch", reason="pip install litert-torch")
         import edge_tx
 
-        model = tiny_model("bert", "text-classification")
+        model = tiny_model("bert", "text-classification", shallow=True)
         folder = tmp_path_factory.mktemp("bundle") / "tiny"
         return edge_tx.export(
             model, folder, task="text-classification", to="tflite", buckets=[(1, 32), (1, 64)]

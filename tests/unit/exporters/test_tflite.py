@@ -41,7 +41,7 @@ def traced(tiny_model: Any) -> Any:
     from edge_tx.exporters import source
 
     def load(family: str, task: str) -> Traced:
-        return source.load(tiny_model(family, task), task=task, max_length=LONGEST)
+        return source.load(tiny_model(family, task, shallow=True), task=task, max_length=LONGEST)
 
     return load
 
@@ -106,7 +106,7 @@ tflite.export(traced, Path(sys.argv[2]), ExportOptions(buckets=((1, 8),)))
 
 
 def test_export_is_silent(tiny_model: Any, tmp_path: Path) -> None:
-    folder = tiny_model("bert", "text-classification")
+    folder = tiny_model("bert", "text-classification", shallow=True)
     done = subprocess.run(
         [sys.executable, "-c", _SILENT, str(folder), str(tmp_path)],
         capture_output=True,

@@ -96,7 +96,7 @@ def test_classifier_gives_labels_and_scores(
     from edge_tx.text import Row, Tokenizer, collate
 
     task = "text-classification"
-    traced = source.load(tiny_model("bert", task), task=task)
+    traced = source.load(tiny_model("bert", task, shallow=True), task=task)
     made = tflite_mediapipe.export(traced, tmp_path, length=32)
     texts = ["A short text.", "Another one, with more words in it."]
     got = ask(mediapipe, "TextClassifier", made.entry, [prepare(t) for t in texts], tmp_path)
@@ -152,7 +152,7 @@ def test_what_mediapipe_cannot_run_is_refused(
 ) -> None:
     from edge_tx.exporters import source, tflite_mediapipe
 
-    traced = source.load(tiny_model(family, task), task=task)
+    traced = source.load(tiny_model(family, task, shallow=True), task=task)
     with pytest.raises(UnsupportedModel, match=reason):
         tflite_mediapipe.export(traced, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -162,8 +162,8 @@ def test_other_tokenizers_are_refused(tiny_model: Any, tmp_path: Path) -> None:
     from edge_tx.exporters import source, tflite_mediapipe
 
     task = "text-classification"
-    traced = source.load(tiny_model("bert", task), task=task)
-    other = source.load(tiny_model("albert", task), task=task).tokenizer_json
+    traced = source.load(tiny_model("bert", task, shallow=True), task=task)
+    other = source.load(tiny_model("albert", task, shallow=True), task=task).tokenizer_json
     with pytest.raises(UnsupportedModel, match="no WordPiece"):
         tflite_mediapipe.export(replace(traced, tokenizer_json=other), tmp_path)
     assert not list(tmp_path.iterdir())

@@ -39,7 +39,9 @@ def bundle_of(tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Bund
     def make(task: str) -> Path:
         path = root / task
         if not path.exists():
-            edge_tx.export(tiny_model("bert", task), path, task=task, texts=_inputs(task))
+            edge_tx.export(
+                tiny_model("bert", task, shallow=True), path, task=task, texts=_inputs(task)
+            )
         return path
 
     return make
