@@ -10,12 +10,11 @@ of 128 tokens).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from edge_tx.errors import InvalidConfig, InvalidInput
-from edge_tx.light import dataclass
 
 if TYPE_CHECKING:
     import tokenizers

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
+from edge_tx import light
 from edge_tx.errors import InvalidConfig, InvalidInput, UnknownName
-from edge_tx.light import dataclass
 from edge_tx.manifest import TaskSettings
 from edge_tx.tensors import Array
 from edge_tx.text import Row, Tokenizer, refuse_surrogates
@@ -41,7 +41,7 @@ Floats = np.ndarray[tuple[Any, ...], np.dtype[np.float32]]
 Pair = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class Options:
     """Options that every task has.
 

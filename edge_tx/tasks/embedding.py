@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_tx import light
 from edge_tx.errors import InvalidConfig, UnknownName
-from edge_tx.light import dataclass
 from edge_tx.tasks.common import BaseTask, Floats, Options, as_text, at_least, plain_rows, prompted
 from edge_tx.tensors import Array
 from edge_tx.text import Row, Tokenizer
@@ -16,7 +17,7 @@ from edge_tx.text import Row, Tokenizer
 __all__ = ["Embedding", "EmbeddingOptions", "SentenceEmbedding"]
 
 
-@dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class EmbeddingOptions(Options):
     """Options of sentence embedding.
 

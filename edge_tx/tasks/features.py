@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edge_tx.light import dataclass
 from edge_tx.tasks.common import BaseTask, Floats, Options, as_text, plain_rows
 from edge_tx.tensors import Array
 from edge_tx.text import Row, Tokenizer

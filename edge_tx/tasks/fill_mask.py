@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_tx import light
 from edge_tx.errors import InvalidConfig, InvalidInput
-from edge_tx.light import dataclass
 from edge_tx.tasks.common import (
     BaseTask,
     Floats,
@@ -32,7 +33,7 @@ _TAKES = "a text with the mask token in it"
 _BLOCK = 128
 
 
-@dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class FillOptions(Options):
     """Options of fill-mask.
 

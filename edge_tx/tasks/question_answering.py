@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from edge_tx import light
 from edge_tx.errors import InvalidInput
-from edge_tx.light import dataclass
 from edge_tx.tasks.common import (
     BaseTask,
     Floats,
@@ -32,7 +32,7 @@ _ROW_LENGTH = 384
 _STRIDE = 128
 
 
-@dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class QuestionOptions(Options):
     """Options of question answering.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_tx import light
 from edge_tx.errors import InvalidConfig, UnknownName
-from edge_tx.light import dataclass
 from edge_tx.manifest import TaskSettings
 from edge_tx.tasks.common import (
     ACTIVATIONS,
@@ -28,7 +29,7 @@ __all__ = ["Ranked", "Ranking", "RankingOptions", "TextRanking", "ranked"]
 _TAKES = "a pair (query, document), or {'query', 'document'}"
 
 
-@dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class RankingOptions(Options):
     """Options of reranking.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edge_tx.light import dataclass
+from edge_tx import light
 from edge_tx.manifest import TaskSettings
 from edge_tx.tasks.common import (
     ACTIVATIONS,
@@ -31,7 +32,7 @@ __all__ = ["Classification", "ClassificationOptions", "TextClassification"]
 _TAKES = "a text, a pair (text, text), or {'text', 'text_pair'}"
 
 
-@dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class ClassificationOptions(Options):
     """Options of text classification.
 

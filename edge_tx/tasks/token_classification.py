@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from edge_tx import light
 from edge_tx.errors import InvalidConfig
-from edge_tx.light import dataclass
 from edge_tx.manifest import TaskSettings
 from edge_tx.tasks.common import (
     BaseTask,
@@ -33,7 +34,7 @@ __all__ = ["Entities", "Entity", "TokenClassification", "TokenOptions"]
 _AGGREGATIONS = ("none", "simple", "first", "average", "max")
 
 
-@dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class TokenOptions(Options):
     """Options of token classification.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edge_tx import light
 from edge_tx.errors import InvalidConfig
-from edge_tx.light import dataclass
 from edge_tx.manifest import TaskSettings
 from edge_tx.tasks.common import (
     BaseTask,
@@ -27,7 +28,7 @@ from edge_tx.text import Row, Tokenizer, refuse_surrogates
 __all__ = ["ZeroShot", "ZeroShotClassification", "ZeroShotOptions"]
 
 
-@dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class ZeroShotOptions(Options):
     """Options of zero-shot classification.
 
