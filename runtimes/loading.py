@@ -29,6 +29,26 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pauses the garbage collector, and lets it take what was made meanwhile for old.
+
+    Importing numpy and a vendor's package makes 20,000 objects that stay; looking through them
+    for some that do not, 45 times, takes a thirtieth of the time to the first answer.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            if not gc.get_freeze_count():  # else they are the application's, and stay frozen
+                gc.freeze()
+                gc.unfreeze()  # to the oldest generation, without a look at any
+            gc.enable()
+
+
+@_uncollected()
 def load(
     path: str | Path,
     backend: str = "auto",
@@ -71,20 +91,6 @@ def load(
     if threads is not None and threads < 1:
         raise InvalidConfig(f"threads must be 1 or more, not {threads}")
     settings = vendors.options_of(options, backend != "auto" or graph is not None)
-    with _uncollected():
-        return _load(path, backend, device, threads, graph, streams, min_accuracy, settings)
-
-
-def _load(
-    path: str | Path,
-    backend: str,
-    device: str,
-    threads: int | None,
-    graph: str | None,
-    streams: int | None,
-    min_accuracy: float | None,
-    settings: tuple[tuple[str, str], ...],
-) -> Model:
     bundle = Bundle.open(path)
     choice = choose(bundle, backend, graph, device, min_accuracy)
     row = backends.find(choice.graph.backend)
@@ -124,25 +130,6 @@ def _task(bundle: Bundle, graph: Graph) -> Task:
 
     manifest = bundle.manifest
     return tasks.create(manifest.task, manifest.settings, graph_stamp(manifest, graph))
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pauses the garbage collector, and lets it take what was made meanwhile for old.
-
-    Importing numpy and a vendor's package makes 20,000 objects that stay; looking through them
-    for some that do not, 45 times, takes a thirtieth of the time to the first answer.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            if not gc.get_freeze_count():  # else they are the application's, and stay frozen
-                gc.freeze()
-                gc.unfreeze()  # to the oldest generation, without a look at any
-            gc.enable()
 
 
 def _usable_threads() -> int:
