@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_tx.calibration.onnx_graph import Graph, Unit
-from edge_tx.calibration.onnx_job import FP16, Job, Row, Table, mapped, with_qdq
+from edge_tx.calibration.onnx_job import FP16, TOOL, Job, Row, Table, with_qdq
 from edge_tx.calibration.quantizer import Quantized, Work
 from edge_tx.calibration.recipe import Observer, Recipe
+from edge_tx.calibration.vendor_tool import mapped
 
 __all__ = ["WEIGHT_BLOCK", "check", "layers", "quantize"]
 
@@ -36,7 +37,7 @@ def layers(entry: Path) -> tuple[str, ...]:
     Raises:
         ExportFailed: The graph cannot be read.
     """
-    with mapped(f"reading {entry.name}"):
+    with mapped(TOOL, f"reading {entry.name}"):
         return tuple(unit.name for unit in Graph(entry).units)
 
 

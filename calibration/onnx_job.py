@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -18,11 +17,14 @@ from edge_tx.calibration.observers import Channels, Range
 from edge_tx.calibration.onnx_graph import Graph, Unit
 from edge_tx.calibration.quantizer import Quantized, Work
 from edge_tx.calibration.recipe import Recipe
-from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig
+from edge_tx.calibration.vendor_tool import mapped
+from edge_tx.errors import InvalidConfig
 from edge_tx.exporters import onnx_file
-from edge_tx.exporters.quiet import quiet
 
-__all__ = ["FP16", "Job", "Row", "Table", "half", "mapped", "with_qdq"]
+__all__ = ["FP16", "TOOL", "Job", "Row", "Table", "half", "with_qdq"]
+
+TOOL = "ONNX Runtime's tool"
+"""Whom an error blames."""
 
 _INSTALL = "pip install 'edge-tx[export]'"
 _HALF = "edge_tx.exporters.tensorrt_fp16:convert"
@@ -225,7 +227,7 @@ class Table:
         self.check(work.recipe)
         row = self.rows[work.recipe.name]
         entry = work.folder / "model.onnx"
-        with mapped(f"quantising {work.entry.name}"):
+        with mapped(TOOL, f"quantising {work.entry.name}"):
             units = row.run(Job.of(work, row), entry)
         return Quantized(
             entry=entry,
@@ -235,16 +237,3 @@ class Table:
             route=row.route,
             notes=row.notes,
         )
-
-
-@contextlib.contextmanager
-def mapped(doing: str) -> Iterator[None]:
-    """Keeps the vendor quiet, and turns whatever it raises into one line of ours."""
-    try:
-        with quiet():
-            yield
-    except EdgeTxError:
-        raise
-    except Exception as exc:  # its tools raise bare Exception, ValueError, AssertionError...
-        line = " ".join(str(exc).split())
-        raise ExportFailed(f"ONNX Runtime's tool failed while {doing}: {line[:300]}") from exc

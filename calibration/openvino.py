@@ -16,8 +16,8 @@ from edge_tx.calibration.abilities import need, refuse_others, row_of
 from edge_tx.calibration.openvino_units import ATTENTION, Unit, units
 from edge_tx.calibration.quantizer import Feeds, Quantized, Work
 from edge_tx.calibration.recipe import Observer, Recipe
-from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig
-from edge_tx.exporters.quiet import quiet
+from edge_tx.calibration.vendor_tool import mapped
+from edge_tx.errors import InvalidConfig
 from edge_tx.tensors import Array
 from edge_tx.vendors import kept_out
 
@@ -304,14 +304,5 @@ def _read(entry: Path) -> Any:
 
 @contextlib.contextmanager
 def _mapped(doing: str) -> Iterator[None]:
-    """Keeps NNCF quiet, and turns whatever it raises into one line of ours."""
-    try:
-        with quiet(), kept_out(find("openvino").unwanted):
-            yield
-    except EdgeTxError:
-        raise
-    except Exception as exc:  # of every kind, from Python and from C++
-        line = " ".join(str(exc).split())
-        raise ExportFailed(
-            f"OpenVINO or NNCF failed while {doing}: {type(exc).__name__}: {line[:300]}"
-        ) from exc
+    with mapped("OpenVINO or NNCF", doing), kept_out(find("openvino").unwanted):
+        yield

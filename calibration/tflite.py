@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -27,12 +26,13 @@ from edge_tx.calibration.tflite_tool import (
     Scheme,
     rounded,
 )
-from edge_tx.errors import EdgeTxError, ExportFailed, InvalidConfig
-from edge_tx.exporters.quiet import quiet
+from edge_tx.calibration.vendor_tool import mapped
+from edge_tx.errors import InvalidConfig
 
 __all__ = ["check", "layers", "quantize"]
 
 _INSTALL = "pip install 'edge-tx[quantize-tflite]'"
+_TOOL = "ai-edge-quantizer"
 _MODULES = ("ai_edge_quantizer", "ai_edge_litert")
 _PACKAGES = ("ai-edge-quantizer", "ai-edge-litert")
 
@@ -55,7 +55,7 @@ def layers(entry: Path) -> tuple[str, ...]:
     Raises:
         ExportFailed: The file cannot be read.
     """
-    with _mapped(f"reading {entry.name}"):
+    with mapped(_TOOL, f"reading {entry.name}"):
         return tuple(layer.name for layer in Graph(entry).layers)
 
 
@@ -72,7 +72,7 @@ def quantize(work: Work) -> Quantized:
     row = _ROWS[work.recipe.name]
     recipe = work.recipe.with_defaults(**row.defaults)
     entry = work.folder / "model.tflite"
-    with _mapped(f"quantising {work.entry.name}"):
+    with mapped(_TOOL, f"quantising {work.entry.name}"):
         graph = Graph(work.entry)
         chosen = _chosen(graph, work)
         _label(graph, chosen, row, recipe)
@@ -183,18 +183,3 @@ _ROWS: Mapping[str, _Row] = {
     ),
     "fp16": _Row("fp16", HALF, table=HALF),
 }
-
-
-@contextlib.contextmanager
-def _mapped(doing: str) -> Iterator[None]:
-    """Keeps ai-edge-quantizer quiet, and turns whatever it raises into one line of ours."""
-    try:
-        with quiet():
-            yield
-    except EdgeTxError:
-        raise
-    except Exception as exc:  # of every kind, from Python and from C++
-        line = " ".join(str(exc).split())
-        raise ExportFailed(
-            f"ai-edge-quantizer failed while {doing}: {type(exc).__name__}: {line[:300]}"
-        ) from exc

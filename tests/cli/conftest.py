@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 
 from edge_tx.bundle_writer import BundleWriter
-from edge_tx.golden import Golden
-from edge_tx.manifest import Parity, Source, TaskSettings
-from edge_tx.runtimes.fake import write_graph
-from edge_tx.tensors import DType, TensorSpec
+from edge_tx.manifest import TaskSettings
 from edge_tx.text import TokenizerPolicy
+from tests.data import fakes
 
 WORDS = ("the", "a", "cat", "dog", "sat", "ran", "on", "mat", "good", "bad", "film", "paris")
 SPECIAL = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4}
@@ -79,36 +77,14 @@ def fake_bundle(tmp_path: Path) -> Callable[..., Path]:
         labels: int | None = None,
     ) -> Path:
         shape = SHAPES[task] if labels is None else wide(SHAPES[task], labels)
-        inputs = tuple(
-            TensorSpec(n, DType.INT64, ("batch", "seq")) for n in ("input_ids", "attention_mask")
-        )
-        outputs = (TensorSpec(shape.name, DType.FLOAT32, ("batch", *shape.width)),)
         policy = TokenizerPolicy(
             max_length=max_length,
-            inputs=("input_ids", "attention_mask"),
+            inputs=fakes.NAMES,
             special={"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4},
         )
         with BundleWriter(tmp_path / name) as writer:
-            entry = writer.graph_folder("fake-fp32") / "model.fake.json"
-            writer.add_graph(
-                name="fake-fp32",
-                backend="fake",
-                precision="fp32",
-                entry=write_graph(entry, inputs, outputs, layers),
-                inputs=inputs,
-                outputs=outputs,
-                parity=Parity(texts=3, max_abs_error=1e-7, min_cosine=1.0, agreement=1.0),
-                route="by hand",
-            )
-            writer.commit(
-                task=task,
-                source=Source("cats", "0" * 64, "bert", "BertModel"),
-                settings=shape.settings,
-                tokenizer=policy,
-                tokenizer_json=tokenizer_json(),
-                golden=Golden(()),
-            )
-        return tmp_path / name
+            fakes.add_graph(writer, fakes.output(shape.name, *shape.width), layers=layers)
+            return fakes.commit(writer, task, shape.settings, policy, tokenizer_json())
 
     return make
 

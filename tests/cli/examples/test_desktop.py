@@ -26,6 +26,8 @@ from examples.desktop_python.semantic_search.passages import MOST, passages_of, 
 WORDS = ("cat", "dog", "film", "paris")
 PATIENCE_S = 60
 
+Searching = tuple[Any, Callable[[Callable[[], object]], None]]
+
 
 class WordCounts:
     """An embedder whose vectors can be told by reading: how often each word occurs."""
@@ -215,15 +217,21 @@ def driven(screen: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return open_window
 
 
+@pytest.fixture
+def searching(
+    driven: Callable[..., Any],
+    fake_bundle: Callable[..., Path],
+    folder: Path,
+    tmp_path: Path,
+) -> Searching:
+    """A window that is opened on the folder with a model of word counts, and its ``until``."""
+    opened: Searching = driven(fake_bundle("sentence-embedding"), tmp_path / "store", folder)
+    return opened
+
+
 class TestWindow:
-    def test_indexes_and_finds(
-        self,
-        driven: Callable[..., Any],
-        fake_bundle: Callable[..., Path],
-        folder: Path,
-        tmp_path: Path,
-    ) -> None:
-        window, until = driven(fake_bundle("sentence-embedding"), tmp_path / "store", folder)
+    def test_indexes_and_finds(self, searching: Searching) -> None:
+        window, until = searching
         until(lambda: "2 passages of 2 files" in window.status["text"])
         window.query.set("the cat sat")
         until(lambda: window.results.hits)
@@ -235,14 +243,8 @@ class TestWindow:
         until(lambda: not window.results.hits)
         window.close()
 
-    def test_a_query_that_is_too_long_is_told(
-        self,
-        driven: Callable[..., Any],
-        fake_bundle: Callable[..., Path],
-        folder: Path,
-        tmp_path: Path,
-    ) -> None:
-        window, until = driven(fake_bundle("sentence-embedding"), tmp_path / "store", folder)
+    def test_a_query_that_is_too_long_is_told(self, searching: Searching) -> None:
+        window, until = searching
         until(lambda: "2 passages of 2 files" in window.status["text"])
         window.query.set("cat " * 3000)  # of 16 tokens, two are special ones
         until(lambda: window.results.hits)
@@ -252,13 +254,9 @@ class TestWindow:
         window.close()
 
     def test_another_folder_may_be_chosen_at_any_time(
-        self,
-        driven: Callable[..., Any],
-        fake_bundle: Callable[..., Path],
-        folder: Path,
-        tmp_path: Path,
+        self, searching: Searching, folder: Path
     ) -> None:
-        window, until = driven(fake_bundle("sentence-embedding"), tmp_path / "store", folder)
+        window, until = searching
         until(lambda: window.engine)
         window.open_folder(folder / "deep")
         until(lambda: "1 passages of 1 files" in window.status["text"])

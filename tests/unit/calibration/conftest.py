@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,10 +14,10 @@ import pytest
 from edge_tx import golden, tasks
 from edge_tx.backends import SessionConfig
 from edge_tx.bundle_writer import BundleWriter
-from edge_tx.manifest import Parity, Source, TaskSettings
-from edge_tx.runtimes.fake import FakeSession, write_graph
-from edge_tx.tensors import DType, TensorSpec
+from edge_tx.manifest import TaskSettings
+from edge_tx.runtimes.fake import FakeSession
 from edge_tx.text import Tokenizer, TokenizerPolicy
+from tests.data import fakes
 
 WORDS = tuple(f"word{i}" for i in range(60))
 SPECIAL = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}
@@ -65,45 +67,27 @@ def layered_bundle(tmp_path: Path) -> Callable[..., Path]:
             "sentence-embedding": ("sentence_embedding", TaskSettings(similarity="cosine")),
             "text-classification": ("logits", TaskSettings(tuple("abcd"))),
         }[task]
-        inputs = tuple(
-            TensorSpec(n, DType.INT64, ("batch", "seq")) for n in ("input_ids", "attention_mask")
-        )
-        outputs = (TensorSpec(output, DType.FLOAT32, ("batch", WIDTH)),)
+        outputs = fakes.output(output, WIDTH)
         policy = TokenizerPolicy(
             max_length=16,
-            inputs=("input_ids", "attention_mask"),
+            inputs=fakes.NAMES,
             special={"pad": 0, "unk": 1, "cls": 2, "sep": 3},
         )
         made = tasks.create(task, settings)
         tokenizer = Tokenizer(tokenizer_json(), policy)
         session = FakeSession(
-            inputs, outputs, SessionConfig(), [np.array(w, np.float32) for w in layers.values()]
+            fakes.INPUTS,
+            outputs,
+            SessionConfig(),
+            [np.array(w, np.float32) for w in layers.values()],
         )
-        cases = tuple(
+        cases = [
             golden.record(text, {}, tokenizer=tokenizer, task=made, run=session.run)
             for text in texts(4, seed=9)
-        )
+        ]
         with BundleWriter(tmp_path / name) as writer:
-            entry = writer.graph_folder("fake-fp32") / "model.fake.json"
-            writer.add_graph(
-                name="fake-fp32",
-                backend="fake",
-                precision="fp32",
-                entry=write_graph(entry, inputs, outputs, layers),
-                inputs=inputs,
-                outputs=outputs,
-                parity=Parity(texts=4, max_abs_error=1e-7, min_cosine=1.0, agreement=1.0),
-                route="by hand",
-            )
-            writer.commit(
-                task=task,
-                source=Source("words", "0" * 64, "bert", "BertModel"),
-                settings=settings,
-                tokenizer=policy,
-                tokenizer_json=tokenizer_json(),
-                golden=golden.Golden(cases),
-            )
-        return tmp_path / name
+            fakes.add_graph(writer, outputs, layers=layers)
+            return fakes.commit(writer, task, settings, policy, tokenizer_json(), cases)
 
     return make
 
@@ -118,3 +102,34 @@ def json_lines(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def told_while_quantizing(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """``told_while_quantizing(backend, graph, target, then="")``: stdout and stderr of a process.
+
+    It quantises statically, and does what ``then`` says.
+    """
+
+    def run(backend: str, graph: Path, target: str, then: str = "") -> tuple[str, str]:
+        code = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from edge_tx.calibration import {backend}
+from edge_tx.calibration.quantizer import Work
+from edge_tx.calibration.recipe import parse
+from edge_tx.calibration.target import TARGETS
+
+ids = np.arange(5, 15)[None]
+feeds = [{{"input_ids": ids, "attention_mask": ids * 0 + 1, "token_type_ids": ids * 0}}] * 8
+work = Work(Path({str(graph)!r}), Path({str(tmp_path)!r}), parse("static_w8a8"),
+            lambda: iter(feeds), TARGETS[{target!r}])
+{backend}.quantize(work)
+{then}
+"""
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout, done.stderr
+
+    return run

@@ -12,18 +12,7 @@ import pytest
 from edge_tx import backends
 from edge_tx.backends import Backend, SessionConfig, available, find, known, open_session, resolve
 from edge_tx.errors import InvalidConfig, MissingDependency, UnknownName
-
-ROW = Backend(
-    name="abacus",
-    title="Abacus",
-    modules=("abacus_runtime",),
-    install="pip install abacus-runtime",
-    suffixes=(".abc",),
-    devices=("wood",),
-    precisions=("fp32",),
-    dynamic_shapes=True,
-    session="abacus_runtime:open",
-)
+from tests.data.abacus import ABACUS
 
 
 class Point:
@@ -75,10 +64,10 @@ def test_unknown_backend_suggests_the_near_one() -> None:
 
 
 def test_plug_in_is_a_backend_like_any_other(plug_in: Callable[..., None]) -> None:
-    plug_in(ROW)
-    assert find("abacus") is ROW
+    plug_in(ABACUS)
+    assert find("abacus") is ABACUS
     assert list(known())[-1] == "abacus"
-    assert ROW not in available()
+    assert ABACUS not in available()
 
 
 def test_plug_in_that_is_no_row_is_refused(plug_in: Callable[..., None]) -> None:
@@ -88,19 +77,19 @@ def test_plug_in_that_is_no_row_is_refused(plug_in: Callable[..., None]) -> None
 
 
 def test_plug_in_cannot_take_a_name_again(plug_in: Callable[..., None]) -> None:
-    plug_in(ROW, ROW)
+    plug_in(ABACUS, ABACUS)
     with pytest.raises(InvalidConfig, match="takes the name 'abacus' again"):
         known()
 
 
 def test_absent_runtime_names_the_line_to_type(plug_in: Callable[..., None]) -> None:
-    plug_in(ROW)
+    plug_in(ABACUS)
     with pytest.raises(MissingDependency, match="pip install abacus-runtime"):
         open_session("abacus", Path("model.abc"))
 
 
 def test_device_is_checked_before_the_runtime(plug_in: Callable[..., None]) -> None:
-    plug_in(ROW)
+    plug_in(ABACUS)
     with pytest.raises(UnknownName, match="unknown device of abacus 'wod'; did you mean 'wood'"):
         open_session("abacus", Path("model.abc"), SessionConfig(device="wod"))
 

@@ -9,22 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_tx.backends import Backend, SessionConfig, find
+from edge_tx.backends import SessionConfig, find
 from edge_tx.errors import InvalidConfig, MissingDependency, UnknownName
 from edge_tx.vendors import import_vendor, obstacle, options_of
+from tests.data.abacus import ABACUS
 
-ROW = Backend(
-    name="abacus",
-    title="Abacus",
-    modules=("abacus_runtime",),
-    install="pip install abacus-runtime",
-    suffixes=(".abc",),
-    devices=("wood",),
-    precisions=("fp32",),
-    dynamic_shapes=True,
-    session="abacus_runtime:open",
-    unwanted=("abacus_telemetry",),
-)
+ROW = replace(ABACUS, unwanted=("abacus_telemetry",))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,50 +152,36 @@ def fake_graphs(tmp_path: Path) -> Callable[..., Path]:
     def make(graphs: dict[str, dict[str, Any]], broken: tuple[str, ...] = ()) -> Path:
         from edge_tx import golden, tasks
         from edge_tx.bundle_writer import BundleWriter
-        from edge_tx.manifest import Parity, Source, TaskSettings
+        from edge_tx.manifest import TaskSettings
         from edge_tx.runtimes import fake
-        from edge_tx.tensors import DType, TensorSpec
         from edge_tx.text import Tokenizer, TokenizerPolicy
+        from tests.data import fakes
 
-        names = ("input_ids", "attention_mask")
-        inputs = tuple(TensorSpec(n, DType.INT64, ("batch", "seq")) for n in names)
-        outputs = (TensorSpec("sentence_embedding", DType.FLOAT32, ("batch", 8)),)
-        policy = TokenizerPolicy(max_length=32, inputs=names)
+        outputs = fakes.output("sentence_embedding", 8)
+        policy = TokenizerPolicy(max_length=32, inputs=fakes.NAMES)
         settings = TaskSettings(similarity="cosine")
-        session = fake.FakeSession(inputs, outputs, SessionConfig())
+        session = fake.FakeSession(fakes.INPUTS, outputs, SessionConfig())
         tokenizer = Tokenizer(_tokenizer_json(), policy)
         task = tasks.create("sentence-embedding", settings)
-        cases = tuple(
+        cases = [
             golden.record(text, {}, tokenizer=tokenizer, task=task, run=session.run)
             for text in ("the cat", "the cat sat on a mat", "a mat")
-        )
+        ]
         with BundleWriter(tmp_path / "fakes.bundle") as writer:
             for name, facts in graphs.items():
-                entry = writer.graph_folder(name) / "model.fake.json"
-                fake.write_graph(entry, inputs, outputs)
-                if name in broken:
-                    entry.write_text("no graph")
-                parity = Parity(3, 1e-7, facts.get("cosine", 1.0), 1.0)
-                writer.add_graph(
-                    name=name,
+                recipe = facts.get("recipe", "")
+                fakes.add_graph(
+                    writer,
+                    outputs,
+                    name,
+                    broken=name in broken,
                     backend=facts.get("backend", "fake"),
-                    precision="int8" if facts.get("recipe") else "fp32",
-                    recipe=facts.get("recipe", ""),
-                    entry=entry,
-                    inputs=inputs,
-                    outputs=outputs,
-                    parity=parity,
-                    route="by hand",
+                    precision="int8" if recipe else "fp32",
+                    recipe=recipe,
+                    parity=replace(fakes.PARITY, min_cosine=facts.get("cosine", 1.0)),
                 )
-            writer.commit(
-                task="sentence-embedding",
-                source=Source("cats", "0" * 64, "bert", "BertModel"),
-                settings=settings,
-                tokenizer=policy,
-                tokenizer_json=_tokenizer_json(),
-                golden=golden.Golden(cases),
-            )
-        return tmp_path / "fakes.bundle"
+            text = _tokenizer_json()
+            return fakes.commit(writer, "sentence-embedding", settings, policy, text, cases)
 
     return make
 

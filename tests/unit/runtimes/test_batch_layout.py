@@ -11,12 +11,11 @@ import pytest
 from edge_tx.bundle import Bundle
 from edge_tx.bundle_writer import BundleWriter
 from edge_tx.errors import SessionFailed
-from edge_tx.golden import Golden
-from edge_tx.manifest import Parity, Source, TaskSettings
-from edge_tx.runtimes import batch_layout, fake
+from edge_tx.manifest import TaskSettings
+from edge_tx.runtimes import batch_layout
 from edge_tx.runtimes.batch_layout import choose_layout, open_layout
-from edge_tx.tensors import DType, TensorSpec
 from edge_tx.text import TokenizerPolicy
+from tests.data import fakes
 
 
 @pytest.fixture
@@ -26,33 +25,13 @@ def bundle(tmp_path: Path) -> Bundle:
 
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "cat": 1}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    names = ("input_ids", "attention_mask")
-    inputs = tuple(TensorSpec(name, DType.INT64, ("batch", "seq")) for name in names)
-    outputs = (TensorSpec("sentence_embedding", DType.FLOAT32, ("batch", 4)),)
-    policy = TokenizerPolicy(max_length=8, inputs=names, special={"pad": 0})
+    policy = TokenizerPolicy(max_length=8, inputs=fakes.NAMES, special={"pad": 0})
+    settings = TaskSettings(similarity="cosine")
     with BundleWriter(tmp_path / "two.bundle") as writer:
         for name in ("fake-one", "fake-two"):
-            writer.add_graph(
-                name=name,
-                backend="fake",
-                precision="fp32",
-                entry=fake.write_graph(
-                    writer.graph_folder(name) / "model.fake.json", inputs, outputs
-                ),
-                inputs=inputs,
-                outputs=outputs,
-                parity=Parity(texts=3, max_abs_error=0.0, min_cosine=1.0, agreement=1.0),
-                route="by hand",
-            )
-        writer.commit(
-            task="sentence-embedding",
-            source=Source("cats", "0" * 64, "bert", "BertModel"),
-            settings=TaskSettings(similarity="cosine"),
-            tokenizer=policy,
-            tokenizer_json=str(tokenizer.to_str()),
-            golden=Golden(()),
-        )
-    return Bundle.open(tmp_path / "two.bundle")
+            fakes.add_graph(writer, fakes.output("sentence_embedding", 4), name)
+        text = str(tokenizer.to_str())
+        return Bundle.open(fakes.commit(writer, "sentence-embedding", settings, policy, text))
 
 
 def test_every_graph_and_width_is_tried_and_the_fastest_stays_open(

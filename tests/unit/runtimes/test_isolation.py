@@ -31,8 +31,6 @@ if __name__ == "__main__":
     isolation.serve(Question, answer)
 """
 
-Child = Callable[[str], str]
-
 
 @dataclass(frozen=True)
 class Question:
@@ -44,62 +42,75 @@ class Reply:
     shout: str
 
 
-@pytest.fixture
-def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Child:
-    """``child("body of the function") -> module``"""
+Ask = Callable[..., Reply]
 
-    def make(body: str) -> str:
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """``ask("body of the function", text="x") -> reply``"""
+
+    def call(body: str, text: str = "x") -> Reply:
         (tmp_path / "the_child.py").write_text(f"{HEAD}    {body}\n{TAIL}")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        return "the_child"
+        return isolation.call("the_child", Question(text), Reply, "shouting")
 
-    return make
-
-
-def test_answers_come_back_whatever_is_printed(child: Child) -> None:
-    module = child("return Reply(question.text.upper())")
-    assert isolation.call(module, Question("grüße"), Reply, "shouting") == Reply("GRÜSSE")
+    return call
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
-def test_a_segfault_is_an_error_that_names_it(child: Child) -> None:
-    module = child("ctypes.string_at(0)")
-    with pytest.raises(SessionFailed, match=r"shouting failed: its process was killed by SIGSEGV"):
-        isolation.call(module, Question("x"), Reply, "shouting")
+def test_answers_come_back_whatever_is_printed(ask: Ask) -> None:
+    assert ask("return Reply(question.text.upper())", "grüße") == Reply("GRÜSSE")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
-def test_a_kill_is_an_error_that_names_it(child: Child) -> None:
-    module = child(f"os.kill(os.getpid(), {int(signal.SIGKILL)})")
-    with pytest.raises(SessionFailed, match="killed by SIGKILL"):
-        isolation.call(module, Question("x"), Reply, "shouting")
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("ctypes.string_at(0)", "SIGSEGV"),
+        (f"os.kill(os.getpid(), {int(signal.SIGKILL)})", "SIGKILL"),
+    ],
+)
+def test_a_signal_is_an_error_that_names_it(body: str, name: str, ask: Ask) -> None:
+    with pytest.raises(SessionFailed, match=f"shouting failed: its process was killed by {name}"):
+        ask(body)
 
 
-def test_an_exit_is_an_error_with_the_last_words(child: Child) -> None:
-    module = child("print('out of luck', file=sys.stderr, flush=True); os._exit(3)")
-    with pytest.raises(SessionFailed, match="ended with exit code 3: out of luck"):
-        isolation.call(module, Question("x"), Reply, "shouting")
-
-
-def test_errors_of_ours_keep_their_class(child: Child) -> None:
-    module = child("raise errors.InvalidConfig('no shouting here')")
-    with pytest.raises(InvalidConfig, match=r"^no shouting here$"):
-        isolation.call(module, Question("x"), Reply, "shouting")
-
-
-def test_errors_whose_class_takes_more_keep_their_message(child: Child) -> None:
-    module = child("raise errors.UnknownName('voice', 'lowd', ['loud'])")
-    with pytest.raises(SessionFailed, match="unknown voice 'lowd'; did you mean 'loud'"):
-        isolation.call(module, Question("x"), Reply, "shouting")
-
-
-def test_a_bug_in_the_child_is_an_error(child: Child) -> None:
-    module = child("raise KeyError('oops')")
-    with pytest.raises(SessionFailed, match="exit code 1: KeyError: 'oops'"):
-        isolation.call(module, Question("x"), Reply, "shouting")
-
-
-def test_an_answer_of_another_kind_is_refused(child: Child) -> None:
-    module = child("return Question('not a reply')")
-    with pytest.raises(SessionFailed, match="unknown key 'text'"):
-        isolation.call(module, Question("x"), Reply, "shouting")
+@pytest.mark.parametrize(
+    ("body", "error", "says"),
+    [
+        pytest.param(
+            "print('out of luck', file=sys.stderr, flush=True); os._exit(3)",
+            SessionFailed,
+            "ended with exit code 3: out of luck",
+            id="an exit has its last words",
+        ),
+        pytest.param(
+            "raise errors.InvalidConfig('no shouting here')",
+            InvalidConfig,
+            "^no shouting here$",
+            id="errors of ours keep their class",
+        ),
+        pytest.param(
+            "raise errors.UnknownName('voice', 'lowd', ['loud'])",
+            SessionFailed,
+            "unknown voice 'lowd'; did you mean 'loud'",
+            id="errors whose class takes more keep their message",
+        ),
+        pytest.param(
+            "raise KeyError('oops')",
+            SessionFailed,
+            "exit code 1: KeyError: 'oops'",
+            id="a bug",
+        ),
+        pytest.param(
+            "return Question('not a reply')",
+            SessionFailed,
+            "unknown key 'text'",
+            id="an answer of another kind",
+        ),
+    ],
+)
+def test_what_goes_wrong_in_the_child_is_told(
+    body: str, error: type[Exception], says: str, ask: Ask
+) -> None:
+    with pytest.raises(error, match=says):
+        ask(body)
