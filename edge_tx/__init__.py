@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from edge_tx.stamps import same_space
 
 __version__ = "0.1.0"
+
+# ONNX Runtime 1.29 and later report every process to their maker, and leave an identifier and a
+# database in the home folder. They look here once, when they are first imported, be it by torch
+# or optimum; a value that the user has set stays.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Imported when first used: `import edge_tx` costs a few milliseconds and no vendor's package.
 _HOMES = {

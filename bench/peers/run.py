@@ -33,7 +33,11 @@ SHORT = "How do I reset my password?"
 COUNT = 600
 LONGEST_WORDS = 90
 # Nobody loads from a hub, and no tokenizer's threads come on top of the ones that are counted.
-QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
+QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "true",
+}
 
 
 @dataclass(frozen=True)

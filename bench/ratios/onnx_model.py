@@ -44,8 +44,10 @@ def sentences(count: int, seed: int = 0) -> list[str]:
 
 def process(*command: str) -> tuple[float, str]:
     # An installed package has its bytecode, as the vendors' have. Where Python is told to write
-    # none, a checkout would be compiled anew by every process, and that measured.
+    # none, a checkout would be compiled anew by every process, and that measured. ONNX Runtime's
+    # telemetry, which edge_tx turns off, is off in the bare loop too.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env["ORT_DISABLE_TELEMETRY"] = "1"
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *command], check=True, capture_output=True, text=True, env=env

@@ -1,6 +1,7 @@
 #include <onnxruntime_cxx_api.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include "edge_tx/engine.hpp"
@@ -33,6 +34,19 @@ Array floats(const std::string& name, const Ort::Value& value) {
     const auto shape = info.GetShape();
     const auto* first = value.GetTensorData<float>();
     return {name, {shape.begin() + 1, shape.end()}, {first, first + info.GetElementCount()}};
+}
+
+// ONNX Runtime 1.29 and later report every process to their maker unless this is set before they
+// start. What the user has set stays.
+Ort::Env silent_environment() {
+#ifdef _WIN32
+    if (std::getenv("ORT_DISABLE_TELEMETRY") == nullptr) {
+        _putenv_s("ORT_DISABLE_TELEMETRY", "1");
+    }
+#else
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+#endif
+    return Ort::Env(ORT_LOGGING_LEVEL_ERROR, "edge_tx");
 }
 
 class OnnxEngine : public IdsEngine {
@@ -89,7 +103,7 @@ private:
 
     std::vector<std::string> inputs_;
     std::vector<std::string> outputs_;
-    Ort::Env environment_{ORT_LOGGING_LEVEL_ERROR, "edge_tx"};
+    Ort::Env environment_ = silent_environment();
     Ort::Session session_;
 };
 

@@ -1,5 +1,7 @@
 // A model: tokenizer and session of one bundle.
 
+import "./silent.mjs";
+
 import { InferenceSession, Tensor } from "onnxruntime-node";
 
 import { openBundle } from "./bundle.mjs";

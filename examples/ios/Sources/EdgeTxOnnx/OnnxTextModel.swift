@@ -17,6 +17,9 @@ public final class OnnxTextModel: TextModel {
     public init(_ folder: ModelFolder) throws {
         self.folder = folder
         do {
+            // ONNX Runtime 1.29 and later report every process to their maker unless this is set
+            // before they start.
+            setenv("ORT_DISABLE_TELEMETRY", "1", 0)
             environment = try ORTEnv(loggingLevel: .error)
             let options = try ORTSessionOptions()
             try options.registerCustomOps(

@@ -6,6 +6,7 @@ import ai.onnxruntime.OrtException
 import ai.onnxruntime.OrtSession
 import ai.onnxruntime.extensions.OrtxPackage
 import android.content.Context
+import android.system.Os
 
 /** Opens a folder of `edge-tx pack --text-in onnx`: ONNX Runtime with its extensions' tokenizer. */
 @Suppress("UNUSED_PARAMETER") // as the other variant's
@@ -13,7 +14,7 @@ fun openTextModel(context: Context, folder: ModelFolder): TextModel =
     runtime("the model cannot be opened") { OnnxTextModel(folder) }
 
 private class OnnxTextModel(private val folder: ModelFolder) : TextModel {
-    private val environment = OrtEnvironment.getEnvironment()
+    private val environment = silentEnvironment()
     private val session: OrtSession =
         OrtSession.SessionOptions().use { options ->
             options.registerCustomOpLibrary(OrtxPackage.getLibraryPath())
@@ -38,6 +39,13 @@ private class OnnxTextModel(private val folder: ModelFolder) : TextModel {
         )
 
     override fun close() = session.close()
+}
+
+// ONNX Runtime 1.29 and later report every process to their maker unless this is set before they
+// start.
+private fun silentEnvironment(): OrtEnvironment {
+    Os.setenv("ORT_DISABLE_TELEMETRY", "1", false)
+    return OrtEnvironment.getEnvironment()
 }
 
 private inline fun <T> runtime(doing: String, call: () -> T): T =
