@@ -18,9 +18,12 @@ from typing import Any
 
 from edge_tx.errors import InvalidInput, MissingDependency
 
-__all__ = ["FORMATS", "Record", "read", "records"]
+__all__ = ["FORMATS", "Record", "cells_by_row", "comma_separated", "read", "records"]
 
 _PARQUET_ROWS = 256
+# Characters of a CSV cell. Python's own limit is 131,072, which a long document passes; with none
+# a quote that is never closed would take the rest of the file into memory.
+_CELL = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,16 @@ def _json_lines(file: Path) -> Iterator[Record]:
                 raise InvalidInput(f"{place} is not JSON: {exc}") from exc
 
 
+def comma_separated(lines: Iterable[str], delimiter: str = ",") -> Any:
+    """A strict :func:`csv.reader` that takes cells of up to 16 million characters.
+
+    The limit is Python's, of the whole process; it is raised where it is lower, and stays.
+    """
+    if csv.field_size_limit() < _CELL:
+        csv.field_size_limit(_CELL)
+    return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
 def _comma_separated(file: Path) -> Iterator[Record]:
     return _delimited(file, ",")
 
@@ -116,7 +129,7 @@ def _tab_separated(file: Path) -> Iterator[Record]:
 
 
 def _delimited(file: Path, delimiter: str) -> Iterator[Record]:
-    lines = csv.reader((line for line, _ in _lines(file)), delimiter=delimiter, strict=True)
+    lines = comma_separated((line for line, _ in _lines(file)), delimiter)
     head: list[str] | None = None
     try:
         for cells in lines:
@@ -154,11 +167,36 @@ def _parquet(file: Path) -> Iterator[Record]:
         # A closed file frees its buffers at once; batches keep the memory below a row group's.
         with ParquetFile(file) as table:
             for batch in table.iter_batches(batch_size=_PARQUET_ROWS):
-                for row in batch.to_pylist():
+                for row in cells_by_row(batch):
                     number += 1
                     yield Record(row, f"{file}, row {number}")
     except ArrowException as exc:
         raise InvalidInput(f"{file} is not Parquet: {exc}") from exc
+    except (ValueError, OverflowError) as exc:  # text that is not UTF-8, a date of the year 10000
+        after = f"{file}, after row {number}" if number else str(file)
+        raise InvalidInput(f"{after}: a cell that Python has no value for: {exc}") from exc
+
+
+def cells_by_row(batch: Any) -> list[dict[str, Any]]:
+    """Python's values of an Arrow record batch, by column for each row.
+
+    Times in nanoseconds, for which Python has none, stay Arrow's.
+
+    Raises:
+        ValueError: Python has no value for a cell; :class:`UnicodeDecodeError` if it is a text.
+        OverflowError: So is a date.
+    """
+    names, columns = batch.schema.names, [_cells_of(column) for column in batch.columns]
+    if not columns:
+        return [{} for _ in range(batch.num_rows)]
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _cells_of(column: Any) -> list[Any]:
+    if "[ns" in str(column.type):
+        return [scalar if scalar.is_valid else None for scalar in column]
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 FORMATS: Mapping[str, Callable[[Path], Iterator[Record]]] = {

@@ -25,6 +25,11 @@ __all__ = [
 ]
 
 
+# Characters of a text that are encoded in one go where the rest is cut off anyway: the library's
+# record of a text takes some 150 bytes for each of them.
+_LONG = 1 << 18
+
+
 class Row(NamedTuple):
     """One row of a batch: the whole of an item, or one window of it.
 
@@ -111,6 +116,24 @@ class Tokenizer:
             InvalidConfig: ``max_length`` leaves no room for text, or is over the model's.
         """
         limit = self._checked(max_length) if max_length is not None else self.policy.max_length
+        if stride is None and self.policy.truncation_side == "right" and any(map(_is_long, texts)):
+            from edge_tx.truncation import encode_heads
+
+            return encode_heads(
+                texts,
+                _LONG,
+                lambda some: self._encode(some, limit, truncation, None),
+                lambda text: len(self.pieces(text)),
+            )
+        return self._encode(texts, limit, truncation, stride)
+
+    def _encode(
+        self,
+        texts: Sequence[str | tuple[str, str]] | Sequence[str] | Sequence[tuple[str, str]],
+        limit: int,
+        truncation: Truncation,
+        stride: int | None,
+    ) -> list[Encoding]:
         encodings: list[Encoding]
         try:
             if len(texts) == 1:
@@ -180,6 +203,10 @@ class Tokenizer:
 
             raise no_room(max_length, 0)
         return max_length
+
+
+def _is_long(text: str | tuple[str, str]) -> bool:
+    return isinstance(text, str) and len(text) > _LONG
 
 
 def refuse_surrogates(text: str) -> None:

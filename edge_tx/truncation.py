@@ -15,11 +15,12 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from edge_tx.errors import InvalidConfig, InvalidInput
+from edge_tx.text import refuse_surrogates
 
 if TYPE_CHECKING:
     import tokenizers
 
-__all__ = ["Cut", "Encoding", "Truncation", "cut", "no_room"]
+__all__ = ["Cut", "Encoding", "Truncation", "cut", "encode_heads", "no_room"]
 
 Truncation = Literal["longest_first", "only_first", "only_second"]
 
@@ -130,6 +131,54 @@ def cut(
     dropped = sum(lengths) - sum(keep) if stride is None else 0
     first, *rest = (whole.without(_gaps(texts, spans), dropped) for spans in product(*windows))
     return replace(first, overflowing=tuple(rest)) if rest else first
+
+
+def encode_heads(
+    texts: Sequence[Any],
+    size: int,
+    encode: Callable[[Sequence[Any]], list[Encoding]],
+    count: Callable[[str], int],
+) -> list[Encoding]:
+    """Encodes texts whose ends are cut off, of which some are so long that only heads are read.
+
+    What is behind a head is counted a piece at a time. Pieces end before a space, where every
+    usual tokenizer splits too; without one in reach the count may be off by a token or two for
+    each piece.
+
+    Args:
+        texts: Texts and pairs.
+        size: Most characters of a head, and of a piece.
+        encode: Encodes texts and cuts them.
+        count: Tokens of a piece.
+
+    Raises:
+        InvalidInput: As ``encode``.
+    """
+    parted = [_parted(text, size) for text in texts]
+    found = encode([head for head, _ in parted])
+    for index, (_, pieces) in enumerate(parted):
+        encoding = found[index]
+        if pieces and isinstance(encoding, Cut):
+            dropped = encoding.dropped + sum(map(count, pieces))
+            found[index] = replace(encoding, dropped=dropped)
+        elif pieces:  # a head of few tokens, of blanks say
+            found[index] = encode([texts[index]])[0]
+    return found
+
+
+def _parted(text: Any, size: int) -> tuple[Any, list[str]]:
+    """The head of a text and the pieces behind."""
+    if not isinstance(text, str):  # which of a pair is cut depends on both lengths
+        return text, []
+    refuse_surrogates(text)
+    pieces, start = [], 0
+    while len(text) - start > size:
+        stop = text.rfind(" ", start + 1, start + size)
+        stop = start + size if stop < 0 else stop
+        pieces.append(text[start:stop])
+        start = stop
+    pieces.append(text[start:])
+    return pieces[0], pieces[1:]
 
 
 def _windows(length: int, keep: int, side: str, stride: int | None) -> list[tuple[int, int]]:

@@ -124,7 +124,7 @@ def batch(
     )
     return run_job(
         Bundle.open(bundle),
-        find(source, input_format),
+        find(source, input_format, Path(output)),
         Path(output),
         settings,
         progress or (lambda _progress: None),

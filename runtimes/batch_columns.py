@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -173,6 +174,8 @@ def _type(
 def _checked(column: KeptColumn, cell: Any) -> Any:
     if isinstance(cell, str):
         refuse_surrogates(cell)
+    elif isinstance(cell, (dict, list)) and column.kind == "json":
+        refuse_surrogates(json.dumps(cell, ensure_ascii=False))
     if cell is None or column.type is not None or column.kind == "json":
         return cell
     words, classes = _ALLOWED[column.kind]

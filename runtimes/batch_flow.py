@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from edge_tx.runtimes.batch_job import Job, Settings, versions
 from edge_tx.runtimes.batch_layout import Layout, choose_layout, open_layout
 from edge_tx.runtimes.batch_memory import forget_peak, rss_bytes
 from edge_tx.runtimes.batch_report import BatchProgress, BatchReport
-from edge_tx.runtimes.batch_run import Limits
+from edge_tx.runtimes.batch_run import Limits, verified
 from edge_tx.runtimes.batch_shards import Table, place_file, shard_format
 from edge_tx.runtimes.batch_sources import Source, SourceRow
 from edge_tx.runtimes.batch_store import DEAD_LETTERS, REPORT, Store
@@ -83,7 +84,11 @@ def run_job(
         stack.callback(store.close)
         resumed = store.sum("rows")
         if store.is_finished:
-            return _report(store, resumed, began)
+            _read_over(source, taken, store)
+            report = _report(store, resumed, began)
+            if not (output / REPORT).exists():  # a kill came between the end and its report
+                _write_report(report, output)
+            return report
         layout, model = _open(bundle, settings, taken, store)
         stack.callback(model.close)
         table = _table(model, layout, taken.columns, settings)
@@ -107,24 +112,50 @@ def run_job(
         if done.finished:
             store.finish()
         report = _report(store, resumed, began, done, layout, model.stamp)
-        with place_file(output / REPORT) as file:
-            file.write(dumps(report.to_dict(), indent=2))
+        _write_report(report, output)
     return report
+
+
+def _read_over(source: Source, taken: _Input, store: Store) -> None:
+    """Sees that a stream is the one that a finished job was of; files are told by their hashes.
+
+    Raises:
+        InvalidConfig: It is another.
+    """
+    if not source.is_stdin:
+        return
+    done = store.sum("rows")
+    for row in verified(taken.rows(0), done, store.digest, hashlib.sha256()):
+        raise InvalidConfig(
+            f"stdin has row {row.number}, and {store.folder} is finished with {done} rows: "
+            "choose another output"
+        )
+
+
+def _write_report(report: BatchReport, output: Path) -> None:
+    with place_file(output / REPORT) as file:
+        file.write(dumps(report.to_dict(), indent=2))
 
 
 def _look_into(bundle: Bundle, source: Source, settings: Settings) -> _Input:
     inputs, total = source.identify()
+    types = source.types()
+    # Of tables with types nothing is read but what is wanted: another column may hold what Python
+    # has no value for.
     live = source.rows()
-    beginning = list(islice(live, _BEGINNING))
+    beginning = [] if types else list(islice(live, _BEGINNING))
     columns = resolve(
         bundle.manifest.task,
         [row.values for row in beginning if not row.problem],
-        source.types(),
+        types,
         text=settings.text,
         text_pair=settings.text_pair,
         id_column=settings.id_column,
         keep=settings.keep,
     )
+    if types:
+        source.agree({column.name: column.type for column in columns.kept})
+        beginning = list(islice(source.rows(0, columns.wanted), _BEGINNING))
     job = Job(
         bundle=bundle_hash(bundle),
         inputs=inputs,

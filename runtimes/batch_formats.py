@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from edge_tx.errors import InvalidInput, MissingDependency
+from edge_tx.records import cells_by_row, comma_separated
 
-__all__ = ["FORMATS", "PACKINGS", "Format", "arrow", "format_of", "opened", "reading"]
+__all__ = ["FORMATS", "PACKINGS", "Format", "arrow", "format_of", "opened", "reading", "shown"]
 
 Cells = dict[str, Any] | str
 Columns = Sequence[str] | None
@@ -159,7 +160,7 @@ def _delimited(delimiter: str) -> Reader:
                 broken.extend([problem] if problem else [])
                 yield line
 
-        table = csv.reader(lines(), delimiter=delimiter, strict=True)
+        table = comma_separated(lines(), delimiter)
         head = _head(table)
         while True:
             problem = ""
@@ -242,18 +243,28 @@ def _numbered(batches: Iterable[Any]) -> Iterator[tuple[int, Cells]]:
 
 def _values(batch: Any) -> Iterator[Cells]:
     try:
-        yield from batch.to_pylist()
-    except UnicodeDecodeError:  # one bad cell loses its row, not its neighbours
+        yield from cells_by_row(batch)
+    except (ValueError, OverflowError):  # one bad cell loses its row, not its neighbours
         for index in range(batch.num_rows):
             yield _value(batch.slice(index, 1))
 
 
 def _value(row: Any) -> Cells:
     try:
-        cells: Cells = row.to_pylist()[0]
+        return cells_by_row(row)[0]
     except UnicodeDecodeError as exc:
         return f"not UTF-8 (byte {exc.start + 1})"
-    return cells
+    except (ValueError, OverflowError) as exc:  # a date of the year 10000, say
+        return f"a cell that Python has no value for: {exc}"
+
+
+def shown(cell: Any) -> str:
+    """A cell for which JSON has no form, in words."""
+    if not hasattr(cell, "cast"):
+        return str(cell)
+    from pyarrow import string
+
+    return str(cell.cast(string()).as_py())
 
 
 def _parquet_rows(path: str, _lines: int) -> int:

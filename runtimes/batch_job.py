@@ -114,7 +114,7 @@ def check_same(old: Mapping[str, Any], new: Job, folder: object) -> None:
     Raises:
         InvalidConfig: It is another one; says in what.
     """
-    differ = _differences(old, new.plain())
+    differ = differences(old, new.plain())
     if differ:
         raise InvalidConfig(
             f"{folder} holds another job's output, which differs in {'; '.join(differ)}: "
@@ -136,7 +136,7 @@ def _version(package: str) -> str:
         return ""
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The fields that differ, with both values: ``shard_rows (8192 then, 4096 now)``."""
     found = []
     for name in dict.fromkeys((*old, *new)):
@@ -144,7 +144,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if one == other:
             continue
         if isinstance(one, dict) and isinstance(other, dict):
-            found += [f"{name}.{inner}" for inner in _differences(one, other)]
+            found += [f"{name}.{inner}" for inner in differences(one, other)]
         elif isinstance(one, list) and isinstance(other, list):
             found.append(_list_difference(name, one, other))
         else:
@@ -157,7 +157,7 @@ def _list_difference(name: str, one: Sequence[Any], other: Sequence[Any]) -> str
         return f"{name} ({len(one)} then, {len(other)} now)"
     first, second = next((a, b) for a, b in zip(one, other, strict=True) if a != b)
     if isinstance(first, dict) and isinstance(second, dict):
-        inner = _differences(first, second)[0]
+        inner = differences(first, second)[0]
         return f"{name}: {second.get('name', '')} {inner}"
     return f"{name} ({_shown(first)} then, {_shown(second)} now)"
 

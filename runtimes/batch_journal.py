@@ -62,6 +62,16 @@ class Journal:
         """The entries of a kind."""
         return [entry for entry in self.entries if entry["kind"] == kind]
 
+    def clear(self) -> None:
+        """Forgets everything.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        os.ftruncate(self._handle, 0)
+        os.lseek(self._handle, 0, os.SEEK_SET)
+        self.entries.clear()
+
     def append(self, kind: str, **fields: Any) -> Entry:
         """Adds an entry; it is on disk when this returns.
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from edge_tx.errors import BatchStopped, InvalidConfig, InvalidInput
 from edge_tx.runtimes.batch_columns import Columns
+from edge_tx.runtimes.batch_formats import shown
 from edge_tx.runtimes.batch_memory import Ceiling
 from edge_tx.runtimes.batch_report import BatchProgress, Tell
 from edge_tx.runtimes.batch_shards import Shard, Table
@@ -84,20 +85,38 @@ def verified(
 ) -> Iterator[SourceRow]:
     """Rows of a stream that cannot be read twice, without those that are done.
 
+    Args:
+        rows: All of them.
+        start: How many are done.
+        expected: Digest of those that are done; empty if there are none.
+        digest: Takes what is read, to be kept with the next shard.
+
     Raises:
-        InvalidConfig: The rows that are done are not those that were read then.
+        InvalidConfig: The rows that are done are not those that were read then, or fewer.
     """
+    read = 0
     for row in rows:
-        if row.number == start and start:
+        if read == start:
             _check_digest(expected, digest)
         digest.update(repr(row.values or row.problem).encode("utf-8", "surrogatepass"))
-        if row.number >= start:
+        read += 1
+        if read > start:
             yield row
+    if read == start:
+        _check_digest(expected, digest)
+    elif read < start:
+        raise _other_stdin()
 
 
 def _check_digest(expected: str, digest: Any) -> None:
-    if digest.hexdigest() != expected:
-        raise InvalidConfig("stdin is not what it was when the job began: give the same again")
+    if expected and digest.hexdigest() != expected:
+        raise _other_stdin()
+
+
+def _other_stdin() -> InvalidConfig:
+    return InvalidConfig(
+        "stdin is not what it was when the job began: give the same again, or another output"
+    )
 
 
 class Sink(Protocol):
@@ -285,7 +304,7 @@ def too_many(bad: int, limits: Limits, folder: Path, last: str) -> BatchStopped:
 
 def _dead_letter(entry: Entry, problem: InvalidInput) -> dict[str, Any]:
     row = entry.row
-    named = {} if entry.name is None else {"id": _writable(str(entry.name))}
+    named = {} if entry.name is None else {"id": _writable(shown(entry.name))}
     place = {"row": row.number, "file": row.file, "line": row.line}
     return {**place, **named, "reason": _writable(str(problem))}
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge_tx.errors import UnknownName
 from edge_tx.runtimes.batch_columns import KeptColumn
-from edge_tx.runtimes.batch_formats import arrow
+from edge_tx.runtimes.batch_formats import arrow, shown
 from edge_tx.runtimes.batch_outputs import (
     EMBEDDING_TYPES,
     Field,
@@ -81,8 +82,16 @@ class Table:
         """Names of the kept columns, with ``input_`` before one that a result has too."""
         endings = ("", "_scale")
         taken = {"row", *(f"{column.name}{end}" for column in self.fields for end in endings)}
-        names = (column.name for column in self.kept)
-        return tuple(f"input_{name}" if name in taken else name for name in names)
+        own = [column.name for column in self.kept]
+        return tuple(_free(name, taken, own) for name in own)
+
+
+def _free(name: str, taken: Collection[str], own: Sequence[str]) -> str:
+    """The name if a result has none like it, else a longer one that no other column has."""
+    free = name
+    while free in taken or (free != name and free in own):
+        free = f"input_{free}"
+    return free
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,7 @@ def _write_parquet(table: Table, shard: Shard, file: io.BufferedWriter) -> None:
 
 def _kept_array(pa: Any, column: KeptColumn, cells: Sequence[Any]) -> Any:
     if column.kind == "json" and column.type is None:
-        texts = [None if cell is None else json.dumps(cell, ensure_ascii=False) for cell in cells]
+        texts = [None if cell is None else _json(cell) for cell in cells]
         return pa.array(texts, pa.string())
     kind = pa.type_for_alias(column.kind) if column.type is None else column.type
     return pa.array(cells, kind)
@@ -203,8 +212,23 @@ def _write_json_lines(table: Table, shard: Shard, file: io.BufferedWriter) -> No
         record = {"row": row}
         record |= zip(table.kept_names, kept, strict=True)
         record |= vector | {column.name: column.as_json(result) for column in plain}
-        line = json.dumps(record, ensure_ascii=False, default=str)
-        file.write(line.encode("utf-8") + b"\n")
+        file.write(_json(record).encode("utf-8") + b"\n")
+
+
+def _json(value: Any) -> str:
+    """JSON of cells; numbers that it does not know, NaN and the infinities, are null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=shown)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=shown)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json_vectors(table: Table, results: Sequence[Any]) -> Iterator[dict[str, Any]]:

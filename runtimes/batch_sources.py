@@ -10,7 +10,7 @@ import glob
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -100,6 +100,27 @@ class Source:
         with reading(self.paths[0]):
             return self.formats[0].types(self.paths[0])
 
+    def agree(self, types: Mapping[str, Any]) -> None:
+        """Checks that all files have columns of one type, as one table of the output must.
+
+        Args:
+            types: Arrow types by column, of the first file.
+
+        Raises:
+            InvalidInput: A later file has another type; says which.
+        """
+        first = Path(self.paths[0]).name
+        for path, kind in zip(self.paths[1:], self.formats[1:], strict=True):
+            with reading(path):
+                own = kind.types(path)
+            for name, wanted in types.items():
+                found = own.get(name, wanted) if own else "of no type"
+                if found != wanted:
+                    raise InvalidInput(
+                        f"column '{name}' is {found} in {Path(path).name}, and {wanted} in "
+                        f"{first}: write both alike, or do not keep it"
+                    )
+
     def rows(self, start: int = 0, columns: Sequence[str] | None = None) -> Iterator[SourceRow]:
         """The rows.
 
@@ -126,13 +147,19 @@ class Source:
                     yield name, line, cells
 
 
-def find(where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], kind: str) -> Source:
+def find(
+    where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    kind: str,
+    output: Path | None = None,
+) -> Source:
     """Finds the files of a job.
 
     Args:
         where: A file, a folder (all files below whose format is known), a pattern such as
             ``"logs/*.jsonl.gz"``, ``"-"`` for stdin, or a list of these.
         kind: A key of :data:`FORMATS`, or ``"auto"`` for the format by the file's name.
+        output: The job's folder for the output; what is in it is no input, should it lie
+            below a folder of the input.
 
     Raises:
         InvalidInput: There is no such file.
@@ -142,7 +169,7 @@ def find(where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], kind:
     if kind != "auto" and kind not in FORMATS:
         raise UnknownName("input format", kind, ("auto", *FORMATS))
     places = [where] if isinstance(where, (str, os.PathLike)) else where
-    paths = [path for place in places for path in _expanded(os.fspath(place))]
+    paths = [path for place in places for path in _expanded(os.fspath(place), output)]
     if STDIN in paths and len(paths) > 1:
         raise InvalidConfig("stdin goes alone: write it to a file to read it beside others")
     if STDIN in paths and kind == "auto":
@@ -151,7 +178,7 @@ def find(where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], kind:
     return Source(tuple(paths), tuple(formats))
 
 
-def _expanded(where: str) -> list[str]:
+def _expanded(where: str, output: Path | None) -> list[str]:
     if where == STDIN or Path(where).is_file():
         return [where]
     if Path(where).is_dir():
@@ -159,6 +186,8 @@ def _expanded(where: str) -> list[str]:
     else:
         matches = glob.glob(where, recursive=True)  # noqa: PTH207 - Path's takes no absolute ones
         found = sorted(path for path in matches if Path(path).is_file())
+    if output is not None:
+        found = [path for path in found if output.resolve() not in Path(path).resolve().parents]
     if not found:
         raise InvalidInput(f"no input at {where}: no such file, folder or pattern with files in it")
     return found

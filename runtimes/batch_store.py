@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_tx.errors import InvalidConfig
-from edge_tx.runtimes.batch_job import Job, check_same
+from edge_tx.runtimes.batch_job import Job, check_same, differences
 from edge_tx.runtimes.batch_journal import Journal
 from edge_tx.runtimes.batch_shards import Shard, ShardFormat, Table, place_file, shard_path
 from edge_tx.strict_json import dumps
@@ -106,9 +106,10 @@ class Store:
         journal = Journal.open(folder / JOURNAL)
         try:
             begun = journal.find("job")
-            if begun:
+            if begun and journal.find("shard"):
                 check_same(begun[0]["job"], job, folder)
-            else:
+            elif not begun or differences(begun[0]["job"], job.plain()):
+                journal.clear()  # nothing was done yet, and the job was another: a mistyped one
                 journal.append("job", job=job.plain())
                 sync_folder(folder)
                 sync_folder(folder.parent)
@@ -127,6 +128,11 @@ class Store:
     def dead_bytes(self) -> int:
         """Bytes of the dead letters of the shards that are done."""
         return int(self.shards[-1]["dead_bytes"]) if self.shards else 0
+
+    @property
+    def digest(self) -> str:
+        """Of the rows that are done, where the input cannot be read twice."""
+        return str(self.shards[-1]["digest"]) if self.shards else ""
 
     @property
     def layout(self) -> dict[str, Any] | None:
@@ -206,12 +212,16 @@ def _check_free(folder: Path) -> None:
 def _intact(
     folder: Path, entries: list[dict[str, Any]], shards_as: ShardFormat
 ) -> list[dict[str, Any]]:
-    """The shards from the first on whose files are there; later entries stand for earlier ones."""
+    """The shards from the first on of which all is there; later entries stand for earlier ones."""
     latest = {int(entry["number"]): entry for entry in entries}
+    dead = folder / DEAD_LETTERS
+    dead_bytes = dead.stat().st_size if dead.exists() else 0
     found: list[dict[str, Any]] = []
     while (entry := latest.get(len(found))) is not None:
         path = shard_path(folder, len(found), shards_as)
         if not path.is_file() or path.stat().st_size != entry["bytes"]:
+            break
+        if entry["dead_bytes"] > dead_bytes:  # cut away when a shard before this was lost
             break
         found.append(entry)
     return found

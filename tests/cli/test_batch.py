@@ -21,7 +21,7 @@ import pytest
 
 import edge_tx
 from edge_tx.bench.batch_crash import crash, fingerprints
-from edge_tx.errors import BatchStopped, InvalidConfig, InvalidInput
+from edge_tx.errors import BatchStopped, InvalidConfig, InvalidInput, UnknownName
 from edge_tx.runtimes.batch_report import BatchProgress
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'edge-tx[batch]' for batch jobs")
@@ -196,6 +196,35 @@ def test_stdin_goes_on_only_with_the_same_rows(
     assert fingerprints(tmp_path / "cut") == fingerprints(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("done", [2, 7], ids=["interrupted", "finished"])
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        (TEXTS, 0),
+        (TEXTS[:1], 2),
+        (["other"] * 2, 2),
+        (["other"] * 7, 2),
+        (["other"] * 9, 2),
+        ([], 2),
+    ],
+    ids=["same", "fewer", "others", "as many others", "more others", "none"],
+)
+def test_another_stream_is_never_taken_for_the_jobs(
+    lines: list[str], code: int, done: int, embedder: Path, tmp_path: Path, edge_tx: EdgeTx
+) -> None:
+    out = tmp_path / "out"
+    words = ("batch", embedder, "-", "--input-format", "text", "-q", "--shard-rows", "2", "-o", out)
+    assert edge_tx(*words, stdin="\n".join(TEXTS).encode()).code == 0
+    if done == 2:
+        for part in sorted(out.glob("part-*"))[1:]:
+            part.unlink()
+    before = {path: path.read_bytes() for path in out.glob("part-*")}
+    told = edge_tx(*words, stdin="\n".join(lines).encode())
+    assert told.code == code, told.err
+    assert code == 0 or "stdin is not what it was" in told.err
+    assert before.items() <= {path: path.read_bytes() for path in out.glob("part-*")}.items()
+
+
 def test_bad_rows_are_told_with_their_place(embedder: Path, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     lines = [
@@ -315,6 +344,26 @@ def test_a_job_that_was_stopped_goes_on_to_the_same_bytes(
     assert (third.resumed_rows, third.rows, third.graph) == (300, 300, "")
 
 
+def test_a_mistyped_job_that_has_no_shard_leaves_its_folder_free(
+    embedder: Path, many: Path, tmp_path: Path
+) -> None:
+    mistakes: list[dict[str, Any]] = [{"options": {"foo": 1}}, {"graph": "typo"}]
+    for mistake in mistakes:
+        with pytest.raises(UnknownName):
+            edge_tx.batch(embedder, many, tmp_path / "out", **mistake)
+    assert edge_tx.batch(embedder, many, tmp_path / "out").finished
+
+
+def test_an_output_inside_the_input_is_no_input(embedder: Path, many: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "many.jsonl").write_bytes(many.read_bytes())
+    job: dict[str, Any] = {"shard_rows": 60, "output_format": "jsonl"}
+    edge_tx.batch(embedder, data, data / "out", stop=lambda: True, **job)
+    assert edge_tx.batch(embedder, data, data / "out", **job).rows == 300
+    assert edge_tx.batch(embedder, data, data / "out", **job).resumed_rows == 300
+
+
 @pytest.mark.parametrize("call", range(0, 24, 3))
 def test_a_full_disk_at_any_moment_loses_nothing(
     call: int, embedder: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -344,6 +393,27 @@ def test_a_lost_shard_is_made_again(embedder: Path, many: Path, tmp_path: Path) 
     report = edge_tx.batch(embedder, many, out, shard_rows=60)
     assert report.resumed_rows == 120
     assert fingerprints(out) == before
+
+
+def test_a_repair_that_was_stopped_keeps_dead_letters(
+    embedder: Path, many: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    edge_tx.batch(embedder, many, out, shard_rows=60)
+    before, letters = fingerprints(out), (out / "_dead_letters.jsonl").read_bytes()
+    (out / "part-000000.parquet").unlink()
+    edge_tx.batch(embedder, many, out, shard_rows=60, stop=lambda: True)
+    edge_tx.batch(embedder, many, out, shard_rows=60)
+    assert fingerprints(out) == before
+    assert (out / "_dead_letters.jsonl").read_bytes() == letters
+
+
+def test_a_lost_report_is_written_again(embedder: Path, many: Path, tmp_path: Path) -> None:
+    edge_tx.batch(embedder, many, tmp_path / "out")
+    (tmp_path / "out" / "_report.json").unlink()
+    edge_tx.batch(embedder, many, tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "_report.json").read_bytes())
+    assert (report["rows"], report["bad"]) == (300, 6)
 
 
 def test_kills_leave_an_undisturbed_runs_bytes(embedder: Path, many: Path, tmp_path: Path) -> None:
@@ -421,6 +491,68 @@ def test_kept_columns_keep_their_types_and_clashing_ones_get_a_name(
     assert found[0]["o"] == '{"a": [1]}'
     with edge_tx.load(bundle) as model:
         assert [row["label"] for row in found] == [model(row["text"]).label for row in rows]
+
+
+def test_kept_columns_never_clash_with_each_other(embedder: Path, tmp_path: Path) -> None:
+    rows = [{"text": "cat", "row": "a", "input_row": "b"}]
+    (tmp_path / "in.jsonl").write_bytes(json_lines(rows))
+    edge_tx.batch(embedder, tmp_path / "in.jsonl", tmp_path / "out", keep=["row", "input_row"])
+    found = read(tmp_path / "out")[0]
+    assert (found["row"], found["input_input_row"], found["input_row"]) == (0, "a", "b")
+
+
+@pytest.mark.parametrize("output_format", ["parquet", "jsonl"])
+def test_times_that_python_has_no_value_for_are_kept(
+    output_format: str, embedder: Path, tmp_path: Path
+) -> None:
+    from pyarrow import parquet
+
+    late = pa.array([10**14], pa.int64()).cast(pa.timestamp("s"))  # of the year 3170843
+    when = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns"))
+    table = pa.table({"text": ["cat"], "when": when, "late": late})
+    parquet.write_table(table, tmp_path / "in.parquet")
+    keep: dict[str, Any] = {"keep": ["when"], "output_format": output_format}
+    report = edge_tx.batch(embedder, tmp_path / "in.parquet", tmp_path / "out", **keep)
+    assert (report.answered, report.bad) == (1, 0)
+    if output_format == "parquet":
+        path = tmp_path / "out" / "part-000000.parquet"
+        assert parquet.read_table(path)["when"].equals(table["when"])
+    else:
+        assert read(tmp_path / "out")[0]["when"] == "2023-11-14 22:13:20.123456789"
+    report = edge_tx.batch(embedder, tmp_path / "in.parquet", tmp_path / "two", keep=["late"])
+    assert (report.answered, report.bad) == (0, 1)
+
+
+def test_kept_columns_must_agree_from_file_to_file(embedder: Path, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, x in (("a", [1]), ("b", ["one"])):
+        parquet.write_table(pa.table({"text": ["cat"], "x": x}), data / f"{name}.parquet")
+    with pytest.raises(InvalidInput, match=r"'x' is string in b\.parquet, and int64 in a\.parquet"):
+        edge_tx.batch(embedder, data, tmp_path / "out", keep=["x"])
+    assert edge_tx.batch(embedder, data, tmp_path / "out").answered == 2
+
+
+def test_what_json_cannot_hold_is_told_or_null(embedder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(
+        '{"text": "cat", "meta": {"x": "\\ud800"}}\n{"text": "cat", "meta": {"x": [1e400]}}\n'
+    )
+    report = edge_tx.batch(
+        embedder, tmp_path / "in.jsonl", tmp_path / "out", keep=["meta"], output_format="jsonl"
+    )
+    assert (report.answered, report.bad) == (1, 1)
+    assert read(tmp_path / "out")[0]["meta"] == {"x": [None]}
+    assert "Infinity" not in (tmp_path / "out" / "part-000000.jsonl").read_text()
+
+
+def test_a_long_cell_of_csv_is_one_row(embedder: Path, tmp_path: Path) -> None:
+    with (tmp_path / "in.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = [["text"], ["first"], ["a line of a long document\n" * 6000], ["last"]]
+        csv.writer(file).writerows(rows)
+    report = edge_tx.batch(embedder, tmp_path / "in.csv", tmp_path / "out")
+    assert (report.rows, report.answered, report.truncated) == (3, 3, 1)
 
 
 def test_pairs_and_named_columns(fake_bundle: FakeBundle, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
+from edge_tx import text as text_module
 from edge_tx.errors import BundleCorrupt, InvalidConfig, InvalidInput
 from edge_tx.text import Row, Tokenizer, TokenizerPolicy, collate, refuse_surrogates
 from edge_tx.truncation import Cut
@@ -63,6 +64,11 @@ KINDS = pytest.mark.parametrize("kind", _MADE)
 _texts = st.text(alphabet=st.sampled_from("abz the fox.,é東🎭\n\t\x00"), max_size=40)
 
 
+_words = st.lists(
+    st.text(alphabet=st.sampled_from("abzthefox.,é東🎭"), min_size=1, max_size=6), min_size=25
+).map(" ".join)
+
+
 def _lists(encoding: Any) -> dict[str, Any]:
     names = ("ids", "type_ids", "offsets", "special_tokens_mask", "sequence_ids", "word_ids")
     return {name: list(getattr(encoding, name)) for name in names}
@@ -91,6 +97,54 @@ def test_a_cut_text_is_what_rust_cuts(kind: str, text: str, length: int) -> None
 def test_a_cut_pair_is_what_rust_cuts(kind: str, pair: tuple[str, str], length: int) -> None:
     [mine] = _OURS[kind].encode([pair], max_length=length)
     assert _lists(mine) == _lists(_rust(kind, length).encode(*pair))
+
+
+@KINDS
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(st.one_of(_words, st.tuples(_words, _words)), min_size=1, max_size=3),
+    length=st.integers(6, 12),
+)
+def test_of_a_very_long_text_only_the_head_is_encoded(
+    kind: str, texts: list[Any], length: int
+) -> None:
+    whole = _OURS[kind].encode(texts, max_length=length)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(text_module, "_LONG", 60)
+        parted = _OURS[kind].encode(texts, max_length=length)
+    assert list(map(_lists, parted)) == list(map(_lists, whole))
+    counts = [[getattr(e, "dropped", 0) for e in found] for found in (parted, whole)]
+    assert counts[0] == counts[1]
+
+
+def test_a_very_long_text_needs_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracked: list[int] = []
+    tokenizer = Tokenizer(_MADE["wordpiece"].to_str(), _POLICY)
+    plain: Any = tokenizer._plain
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(plain, name)
+
+        def encode(self, text: str, **options: Any) -> Any:
+            tracked.append(len(text))
+            return plain.encode(text, **options)
+
+    monkeypatch.setattr(tokenizer, "_plain", Watched())
+    [encoding] = tokenizer.encode(["the fox " * 200_000])
+    assert isinstance(encoding, Cut)
+    assert (len(encoding), encoding.dropped) == (64, 400_000 - 62)
+    assert max(tracked) <= 1 << 18
+
+
+def test_a_head_of_blanks_is_no_whole_text() -> None:
+    text = " " * (1 << 18) + " the fox"
+    assert _lists(_OURS["wordpiece"].encode([text])[0]) == _lists(_MADE["wordpiece"].encode(text))
+
+
+def test_a_surrogate_behind_the_head_is_told() -> None:
+    with pytest.raises(InvalidInput, match="lone surrogate"):
+        _OURS["wordpiece"].encode(["the fox " * 50_000 + "\ud800"])
 
 
 @KINDS
