@@ -27,7 +27,7 @@ from edge_tx.errors import BundleCorrupt, BundleError, BundleUnsafe, EdgeTxError
 from edge_tx.manifest import FileRecord, Manifest
 from edge_tx.manifest_json import LIMITS, MANIFEST
 
-__all__ = ["SUFFIX", "Unpacked", "cache_folder", "is_named", "pack", "unpacked"]
+__all__ = ["SUFFIX", "Unpacked", "cache_folder", "check", "is_named", "pack", "unpacked"]
 
 SUFFIX = ".etx"
 
@@ -118,6 +118,22 @@ def unpacked(path: Path) -> Unpacked:
         if not root.is_dir():
             _unpack_into_cache(path, archive, data, manifest, root)
     return Unpacked(root, _read_cached(root))
+
+
+def check(path: Path) -> None:
+    """Reads an archive through, whatever of it is in the cache.
+
+    Raises:
+        BundleCorrupt: A member is damaged, or it is not an archive of ours.
+        BundleUnsafe: Holds what a bundle must not hold.
+        BundleTooNew: A newer edge_tx wrote it.
+    """
+    with swap.io_errors(f"read {path}"), _opened(path) as (archive, members):
+        manifest = manifest_json.read(_manifest_bytes(path, archive, members))
+        _check_members(path, members, manifest)
+        with Path(os.devnull).open("wb") as nowhere:
+            for record in files_of(manifest):
+                _copy_member(path, archive, record, nowhere)
 
 
 def cache_folder() -> Path:
@@ -276,14 +292,15 @@ def _unpack(
         for record in files_of(manifest):
             target = root / record.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            _unpack_member(path, archive, record, target)
+            with target.open("xb") as file:
+                _copy_member(path, archive, record, file)
         (root / MANIFEST).write_bytes(data)
 
 
-def _unpack_member(path: Path, archive: zipfile.ZipFile, record: FileRecord, target: Path) -> None:
+def _copy_member(path: Path, archive: zipfile.ZipFile, record: FileRecord, file: IO[bytes]) -> None:
     digest = hashlib.sha256()
     left = record.size
-    with archive.open(record.path) as member, target.open("xb") as file:
+    with archive.open(record.path) as member:
         while chunk := member.read(_CHUNK):
             left -= len(chunk)
             if left < 0:  # whatever the headers promised

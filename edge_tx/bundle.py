@@ -160,7 +160,7 @@ class Bundle:
         threading.Thread(target=self._prefetch, args=(wanted,), daemon=True).start()
 
     def check(self) -> None:
-        """Hashes every file, whatever is remembered of it.
+        """Hashes every file, whatever is remembered of it; of an archive its members, too.
 
         Raises:
             BundleCorrupt: Lists all that are damaged.
@@ -175,6 +175,10 @@ class Bundle:
                 problems.append(str(exc))
         if problems:
             raise BundleCorrupt("; ".join(problems))
+        if self.root != self.origin:
+            from edge_tx import archive  # zipfile is not needed for a folder
+
+            archive.check(self.origin)  # what was opened may have been in the cache
 
     def tokenizer(self) -> Tokenizer:
         """Makes the tokenizer.

@@ -89,6 +89,8 @@ def reading(name: str) -> Iterator[None]:
     """Turns whatever a broken file raises into one line of ours."""
     try:
         yield
+    except InvalidInput as exc:
+        raise InvalidInput(f"{name}: {exc}") from exc
     except (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as exc:
         raise InvalidInput(f"{name} is not a whole packed file: {exc}") from exc
     except OSError as exc:
@@ -200,6 +202,9 @@ def _cells(head: Sequence[str], cells: Sequence[str]) -> Cells:
 def _parquet(stream: IO[bytes], columns: Columns) -> Iterator[tuple[int, Cells]]:
     arrow("reading Parquet")
     from pyarrow.parquet import ParquetFile
+
+    if not stream.seekable():
+        raise InvalidInput("Parquet's table of contents is at its end: give a file, not a pipe")
 
     with ParquetFile(stream) as table:
         names = _present(table.schema_arrow.names, columns)

@@ -225,7 +225,16 @@ class Model:
 
     def _stream(self, inputs: Iterator[Any], options: Any) -> Iterator[Any]:
         done = 0
-        while window := list(islice(inputs, _WINDOW)):
+        while True:
+            window: list[Any] = []
+            try:
+                for value in islice(inputs, _WINDOW):
+                    window.append(value)  # noqa: PERF402 - what came before an error is kept
+            except Exception:  # of the iterator's own: what it gave before is answered first
+                yield from self._answer(window, options, done)
+                raise
+            if not window:
+                return
             yield from self._answer(window, options, done)
             done += len(window)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn, cast
 
@@ -72,7 +74,6 @@ class _Verbs(click.Group):
 
 @click.group(
     cls=_Verbs,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes and every option: docs/cli.md. EDGE_TX_TRACEBACK=1 shows tracebacks.",
 )
@@ -100,13 +101,16 @@ def run(args: Sequence[str]) -> int:
     Returns:
         The exit code; see ``docs/cli.md``.
     """
+    _open_streams()
     _quieten_warnings()
     try:
-        code = cli.main(list(args), prog_name="edge-tx", standalone_mode=False)
+        code = cli.main(list(args) or ["--help"], prog_name="edge-tx", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough: `edge-tx run ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:  # before click is at work, or while a module is imported
+        return _report(click.Abort(), explain(click.Abort()))
     except Exception as exc:  # noqa: BLE001 - the one place where every failure becomes a line
         return _report(exc, explain(exc))
     return code if isinstance(code, int) else 0
@@ -118,6 +122,16 @@ def _report(exc: Exception, failure: Failure) -> int:
     for line in failure.lines:
         print(line, file=sys.stderr)
     return failure.exit_code
+
+
+def _open_streams() -> None:
+    """Makes do with what a shell has closed, or whose encoding lacks characters of ours."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # edge-tx ... <&-
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _quieten_warnings() -> None:

@@ -151,7 +151,7 @@ def command(
             sweep.axis("--batch", batch),
             sweep.axis("--seq", seq, least=0),
         ),
-        inputs=tuple(reading.from_path(path, "auto")) if path else (),
+        inputs=reading.to_measure(path),
         data=data,
         metrics=_names(metric),
         options=tuple(reading.options(pairs).items()),

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_tx.errors import InvalidInput
 
-__all__ = ["FORMATS", "from_arguments", "from_lines", "from_path", "options"]
+__all__ = ["FORMATS", "from_arguments", "from_lines", "from_path", "options", "to_measure"]
 
 Reader = Callable[[str, str], Any]
 
@@ -36,6 +36,20 @@ def from_path(path: str, kind: str) -> Iterator[Any]:
         kind = "jsonl"
     with Path(path).open("rb") as file:
         yield from from_lines(file, path, kind)
+
+
+def to_measure(path: str | None) -> tuple[Any, ...]:
+    """The inputs of a file to measure with; none without a file.
+
+    Raises:
+        InvalidInput: The file holds none, or as for :func:`from_path`.
+    """
+    if path is None:
+        return ()
+    found = tuple(from_path(path, "auto"))
+    if not found:
+        raise InvalidInput(f"{path} holds no inputs to measure with: one a line")
+    return found
 
 
 def from_lines(lines: Iterable[bytes], name: str, kind: str) -> Iterator[Any]:
@@ -84,7 +98,7 @@ def _text(text: str, _where: str) -> Any:
 def _json(text: str, where: str) -> Any:
     try:
         value = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise InvalidInput(f"{where} is not JSON: {exc}; --input-format text reads text") from exc
     return tuple(value) if isinstance(value, list) else value
 
@@ -115,5 +129,5 @@ def _decoded(line: bytes, where: str, first: bool) -> str:
 def _value(word: str) -> Any:
     try:
         return json.loads(word)
-    except ValueError:
+    except (ValueError, RecursionError):
         return word

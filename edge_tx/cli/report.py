@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_tx import views
+from edge_tx.cli.screen import Screen, output_options
 from edge_tx.errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -33,22 +35,30 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="Add a map of what `edge-tx prune --json` kept, to HTML; several times for more.",
 )
+@output_options
 def command(
-    reports: Sequence[str], output: str | None, form: str | None, pruned: Sequence[str]
+    reports: Sequence[str],
+    output: str | None,
+    form: str | None,
+    pruned: Sequence[str],
+    screen: Screen,
 ) -> None:
     """Show reports of `edge-tx bench --json`, several side by side.
 
-    HTML is one file with charts that works offline; Markdown is for a pull request.
+    HTML is one file with charts that works offline; Markdown is for a pull request. With --json
+    the reports go to stdout as they are, by their names.
     """
     from edge_tx.report import Report
 
     form = form or _format_of(output)
     held = {name: Report.from_file(path) for name, path in _named(reports)}
     text = _with_maps(held, form, pruned) if pruned else views.render(held, form)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
+    if output is not None:
         Path(output).write_text(text, encoding="utf-8")
+    if screen.json:
+        click.echo(json.dumps({name: json.loads(held[name].to_json()) for name in held}, indent=2))
+    elif output is None:
+        click.echo(text, nl=False)
 
 
 def _with_maps(reports: Mapping[str, Report], form: str, paths: Sequence[str]) -> str:

@@ -71,7 +71,7 @@ def command(
             device=device,
             threads=threads,
             min_accuracy=min_accuracy,
-            inputs=tuple(reading.from_path(path, "auto")) if path else (),
+            inputs=reading.to_measure(path),
             options=reading.options(pairs),
             seconds=seconds,
             progress=lambda name, *steps: progress(f"measuring {name}", *steps),

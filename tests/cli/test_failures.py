@@ -90,6 +90,43 @@ def test_no_two_kinds_of_end_share_a_code() -> None:
     assert len(ours.union(rest)) == len(ours) + len(rest)
 
 
+def test_no_verb_is_the_help(edge_tx: Call) -> None:
+    done = edge_tx()
+    assert (done.code, done.err) == (0, "")
+    assert done.out == edge_tx("--help").out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize(
+    ("words", "code", "out"),
+    [
+        ("run {b} <&-", 0, b""),
+        ("tasks >&-", 0, b""),
+        ("batch {b} - --input-format text -q -o {o} --output-format jsonl --json <&-", 0, b"{"),
+    ],
+)
+def test_closed_streams_are_empty_ones(
+    words: str, code: int, out: bytes, fake_bundle: Call, tmp_path: Path
+) -> None:
+    line = words.format(b=fake_bundle("text-classification"), o=tmp_path / "out")
+    done = subprocess.run(
+        f"{sys.executable} -m edge_tx {line}", shell=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert done.stdout.startswith(out)
+
+
+def test_characters_that_the_terminal_lacks_are_no_failure(
+    fake_bundle: Call, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "edge_tx", "run", str(fake_bundle("text-classification"))]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [*command, "東京 is a city " * 20], capture_output=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_reader_that_leaves_early_ends_quietly(fake_bundle: Call, tmp_path: Path) -> None:
     bundle = fake_bundle("text-classification")
     texts = tmp_path / "texts.txt"

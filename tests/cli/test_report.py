@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,12 @@ def test_without_an_output_it_is_a_table(edge_tx: Any, saved: Any) -> None:
 def test_a_format_goes_to_stdout(edge_tx: Any, saved: Any) -> None:
     done = edge_tx("report", saved("a.json"), "--format", "markdown")
     assert "| onnx-fp32 |" in done.out
+
+
+def test_json_is_the_reports(edge_tx: Any, saved: Any, tmp_path: Path) -> None:
+    done = edge_tx("report", saved("a.json"), "--json", "-o", tmp_path / "a.md")
+    assert list(json.loads(done.out)) == ["a"]
+    assert (tmp_path / "a.md").is_file()
 
 
 def test_reports_of_the_same_name_are_told_apart_by_their_paths(edge_tx: Any, saved: Any) -> None:

@@ -125,6 +125,7 @@ FAILURES = {
     "file and arguments": (["run", "{b}", "--file", "gone.txt", "x"], 2, "exclude"),
     "input of a wrong kind": (["run", "{b}", "[1, 2]"], 11, "input 0"),
     "not JSON": (["run", "{b}", "--input-format", "jsonl", "{"], 11, "argument 1 is not JSON"),
+    "no end of brackets": (["run", "{b}", "--input-format", "jsonl", "[" * 50000], 11, "not JSON"),
     "query beside a pair": (["run", "{b}", "--query", "q", '["a", "b"]'], 2, "--query"),
 }
 
@@ -150,6 +151,21 @@ def test_file_that_is_not_utf8_names_the_line(
     assert done.code == 11
     assert "latin1.txt, line 2 is not UTF-8 (byte 0xe9 at 4)" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_answers_before_a_broken_line_are_not_lost(
+    classifier: Path, edge_tx: Call, tmp_path: Path
+) -> None:
+    file = tmp_path / "texts.txt"
+    file.write_bytes(b"good\nbad\n\xff\n")
+    done = edge_tx("run", "--json", classifier, "--file", file)
+    assert done.code == 11
+    assert "line 3 is not UTF-8" in done.err
+    assert len(done.out.splitlines()) == 2
+
+
+def test_brackets_without_end_are_text(classifier: Path, edge_tx: Call) -> None:
+    assert edge_tx("run", classifier, "[" * 50_000, "--option", "top_k=1").code == 0
 
 
 def test_lone_surrogate_in_json_is_refused(classifier: Path, edge_tx: Call) -> None:

@@ -93,6 +93,18 @@ class TestPack:
         record = json.loads(edge_tx("pack", "--json", bundle, tmp_path / "cats.etx").out)
         assert Path(record["path"]).stat().st_size == record["bytes"]
 
+    def test_a_file_that_is_damaged_now_is_found_although_it_is_in_the_cache(
+        self, bundle: Path, edge_tx: Call, tmp_path: Path
+    ) -> None:
+        packed = tmp_path / "cats.etx"
+        assert edge_tx("pack", bundle, packed).code == 0
+        assert edge_tx("verify", packed).code == 0
+        data = bytearray(packed.read_bytes())
+        data[data.index(b"[UNK]")] ^= 1
+        packed.write_bytes(data)
+        done = edge_tx("verify", "--quiet", packed)
+        assert (done.code, done.err.count("\n")) == (8, 1)
+
     def test_other_suffix_is_refused(self, bundle: Path, edge_tx: Call, tmp_path: Path) -> None:
         done = edge_tx("pack", bundle, tmp_path / "cats.zip")
         assert (done.code, done.err.count("\n")) == (2, 1)
@@ -124,6 +136,15 @@ class TestTune:
         assert record["tuning"]["goal"] == "memory"
         assert record["graph"] == "fake-fp32"
         assert Path(record["path"]).is_file()
+
+    @pytest.mark.parametrize("verb", ["tune", "bench"])
+    def test_an_empty_file_is_not_the_golden_texts(
+        self, bundle: Path, edge_tx: Call, tmp_path: Path, verb: str
+    ) -> None:
+        (tmp_path / "none.txt").touch()
+        done = edge_tx(verb, "--quiet", bundle, "--file", tmp_path / "none.txt")
+        assert (done.code, done.err.count("\n")) == (11, 1)
+        assert "none.txt holds no inputs" in done.err
 
     def test_no_texts_to_measure_with(self, bundle: Path, edge_tx: Call) -> None:
         done = edge_tx("tune", "--quiet", bundle)
