@@ -218,7 +218,8 @@ def _identity(
         digest.update(name.encode())
         digest.update(weight.contiguous().numpy().tobytes())
     held = [(row.inputs, row.label) for row in material.held]
-    asked = [training.to_dict(), teacher.source.sha256, data, material.metric.name, held]
+    weights, config = teacher.source.sha256, teacher.source.config
+    asked = [training.to_dict(), weights, config, data, material.metric.name, held]
     digest.update(json.dumps(asked, default=str).encode())
     return digest.hexdigest()
 

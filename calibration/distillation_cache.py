@@ -48,7 +48,7 @@ class TeacherAnswers:
         self._folder = folder
         self._teacher = teacher
         self._rows = corpus.rows
-        said = "/".join((teacher.source.sha256, teacher.task, corpus.sha256))
+        said = "/".join((teacher.source.sha256, teacher.source.config, teacher.task, corpus.sha256))
         self._key = hashlib.sha256(said.encode()).hexdigest()[:16]
         sizes = [sum(_size(spec, row) for spec in teacher.outputs) for row in corpus.rows]
         self._starts = np.concatenate([[0], np.cumsum(sizes)])

@@ -23,7 +23,7 @@ from edge_tx.exporters.traced import Traced
 from edge_tx.manifest import TaskSettings
 from edge_tx.metric_table import find_metric
 from edge_tx.tensors import Array
-from edge_tx.text import Row, Tokenizer, TokenizerPolicy
+from edge_tx.text import Row, Tokenizer
 
 __all__ = ["Corpus", "labels_of", "tokenised"]
 
@@ -86,22 +86,18 @@ def tokenised(
             labels.append(_checked(target, example, row, traced.settings))
             digest.update(labels[-1].tobytes())
         kept: Any = _Encoding(list(row.encoding.type_ids))
-        rows.append(Row(len(rows), list(row.ids), kept, left=row.left))
+        rows.append(Row(len(rows), list(row.ids), kept))
         digest.update(np.array([row.ids, kept.type_ids], np.int32).tobytes())
     return Corpus(tuple(rows), tuple(labels), digest.hexdigest())
 
 
-def labels_of(
-    corpus: Corpus, places: Sequence[int], policy: TokenizerPolicy
-) -> torch.Tensor | None:
+def labels_of(corpus: Corpus, places: Sequence[int]) -> torch.Tensor | None:
     """Labels of a batch; those of tokens are padded."""
     if not corpus.labels:
         return None
     chosen = [torch.from_numpy(corpus.labels[place]) for place in places]
     if chosen[0].dtype == torch.int64 and chosen[0].ndim == 1:
-        return torch.nn.utils.rnn.pad_sequence(
-            chosen, True, IGNORED, padding_side=policy.padding_side
-        )
+        return torch.nn.utils.rnn.pad_sequence(chosen, True, IGNORED)
     return torch.stack(chosen)
 
 

@@ -136,7 +136,7 @@ class Run:
 
     def _backward(self, place: _Place) -> None:
         rows = [self._corpus.rows[index] for index in place.rows]
-        labels = labels_of(self._corpus, place.rows, self._policy)
+        labels = labels_of(self._corpus, place.rows)
         batch = Batch(place.rows, tensors_of(rows, self._policy), labels)
         losses = self._objective.losses(batch)
         total = self._objective.total(losses)

@@ -133,5 +133,5 @@ def _learn(objective: Objective, masked: Sequence[_Masked], batch: Batch) -> Non
 
 def _batch(corpus: Corpus, places: Sequence[int], traced: Traced) -> Batch:
     rows = [corpus.rows[place] for place in places]
-    labels = labels_of(corpus, places, traced.policy)
+    labels = labels_of(corpus, places)
     return Batch(places, tensors_of(rows, traced.policy), labels)

@@ -290,18 +290,17 @@ def stamp(
     """Hashes what decides a model's vectors; how a graph was made or quantised is not in it.
 
     Returns:
-        Hexadecimal sha256 over the weights, the modules on top of them, the tokenizer, where
-        long texts are cut, and the prompts.
+        Hexadecimal sha256 over the weights, the config, the modules on top of them, the
+        tokenizer, where long texts are cut, and the prompts.
     """
     decides = {
         "task": task,
         "weights": source.sha256,
+        "config": source.config,
         "modules": source.modules,
         "tokenizer": hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest(),
         "max_length": tokenizer.max_length,
         "inputs": tokenizer.inputs,
-        # Left padding moves the positions of families that count them from the left.
-        "padding_side": tokenizer.padding_side,
         "truncation_side": tokenizer.truncation_side,
         "prompts": sorted(settings.prompts.items()),
         "default_prompt": settings.default_prompt,

@@ -43,6 +43,7 @@ class Source:
         modules: What the graph holds beside the transformer, in order,
             e.g. ``("pooling:mean", "normalize")``.
         parameters: Count of weights.
+        config: sha256 of what the checkpoint's config says of the network.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Source:
     revision: str = ""
     modules: tuple[str, ...] = ()
     parameters: int = 0
+    config: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class TaskSettings:
         prompts: Texts put before an input, by name (sentence-transformers' prompts).
         default_prompt: Name of the prompt used when none is asked for; empty for none.
         similarity: How embeddings are meant to be compared: ``"cosine"``, ``"dot"``, ...
+        include_prompt: Whether a prompt may be put before a text: where its tokens must stay out
+            of the pooling, which a graph cannot tell from the text's, it may not.
     """
 
     labels: tuple[str, ...] = ()
@@ -75,6 +79,7 @@ class TaskSettings:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str = ""
     similarity: str = ""
+    include_prompt: bool = True
 
 
 @dataclass(frozen=True, slots=True)

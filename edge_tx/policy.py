@@ -21,7 +21,8 @@ class TokenizerPolicy:
         inputs: The graph's inputs in order, e.g. ``("input_ids", "attention_mask")``.
         pad_id: Token id that fills a row up.
         pad_type_id: Token type id that fills a row up.
-        padding_side: ``"right"`` or ``"left"``.
+        padding_side: ``"right"`` or ``"left"``, as the model was trained. Rows are padded on the
+            right in any case; a question goes behind its context where this is ``"left"``.
         truncation_side: End of a long text that is cut, ``"right"`` or ``"left"``.
         special: Ids of special tokens by role: ``cls``, ``sep``, ``mask``, ``unk``, ``pad``,
             ``bos``, ``eos``; a role the tokenizer lacks is absent.

@@ -40,7 +40,6 @@ class Row(NamedTuple):
         truncated: Tokens of the item that no row holds, because it was too long.
         part: What the row is to its item when there are several, e.g. a label's index.
         places: Positions of ``ids`` whose outputs the task wants; empty for all.
-        left: Whether padding goes before the row.
     """
 
     item: int
@@ -49,11 +48,10 @@ class Row(NamedTuple):
     truncated: int = 0
     part: int = 0
     places: tuple[int, ...] = ()
-    left: bool = False
 
     def own(self, values: Array) -> Array:
         """Its own positions of a padded output's row, as a view."""
-        return values[len(values) - len(self.ids) :] if self.left else values[: len(self.ids)]
+        return values[: len(self.ids)]
 
 
 class Tokenizer:
@@ -229,9 +227,12 @@ def refuse_surrogates(text: str) -> None:
 def collate(rows: Sequence[Row], policy: TokenizerPolicy, length: int = 0) -> dict[str, Array]:
     """Pads rows into the arrays a graph is fed.
 
+    On the right, whatever side a checkpoint was trained with: a row's tokens then have the
+    positions that they have alone, so that its answer is the same in any company.
+
     Args:
         rows: One or more rows.
-        policy: Names of the inputs, padding side and pad ids.
+        policy: Names of the inputs, and pad ids.
         length: Pad to at least this many tokens; to the longest row if 0.
 
     Returns:
@@ -245,26 +246,22 @@ def collate(rows: Sequence[Row], policy: TokenizerPolicy, length: int = 0) -> di
 
 
 def _ids(rows: Sequence[Row], policy: TokenizerPolicy, seq: int) -> Array:
-    return _padded([row.ids for row in rows], policy.pad_id, policy, seq)
+    return _padded([row.ids for row in rows], policy.pad_id, seq)
 
 
 def _type_ids(rows: Sequence[Row], policy: TokenizerPolicy, seq: int) -> Array:
-    return _padded([row.encoding.type_ids for row in rows], policy.pad_type_id, policy, seq)
+    return _padded([row.encoding.type_ids for row in rows], policy.pad_type_id, seq)
 
 
-def _mask(rows: Sequence[Row], policy: TokenizerPolicy, seq: int) -> Array:
+def _mask(rows: Sequence[Row], _policy: TokenizerPolicy, seq: int) -> Array:
     lengths = np.array([[len(row.ids)] for row in rows])
-    places = np.arange(seq)
-    if policy.padding_side == "left":
-        places = places[::-1]
-    return (places < lengths).astype(np.int64)
+    return (np.arange(seq) < lengths).astype(np.int64)
 
 
-def _padded(values: Sequence[Sequence[int]], fill: int, policy: TokenizerPolicy, seq: int) -> Array:
+def _padded(values: Sequence[Sequence[int]], fill: int, seq: int) -> Array:
     out = np.full((len(values), seq), fill, dtype=np.int64)
-    left = policy.padding_side == "left"
     for line, ids in zip(out, values, strict=True):
-        line[seq - len(ids) if left else 0 : seq if left else len(ids)] = ids
+        line[: len(ids)] = ids
     return out
 
 

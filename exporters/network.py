@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,12 +24,17 @@ from edge_tx.exporters.checkpoint import Checkpoint
 from edge_tx.exporters.heads import HEADS
 from edge_tx.exporters.pruned import fitted
 
-__all__ = ["ATTENTION", "load_network", "position_limit", "without_bars"]
+__all__ = ["ATTENTION", "length_trained", "load_network", "position_limit", "without_bars"]
 
 ATTENTION = ("eager", "sdpa")
 
+# Weights of a layer, which answers depend on; not those of another head, nor what old versions
+# saved although it can be computed.
+_IN_A_LAYER = re.compile(r"(^|\.)layers?\.\d+\.(?!.*(position_ids|inv_freq)$)")
+
 # Encoders whose graphs no route exports right at other shapes than the one traced.
 _INEXACT = {
+    "convbert": "its convolution reads the padding, so that answers depend on the batch",
     "big_bird": "its block-sparse attention depends on the length; set attention_type to "
     "original_full in config.json",
     "longformer": "its sliding windows depend on the length",
@@ -80,7 +86,7 @@ def load_network(checkpoint: Checkpoint, task: str, attention: str | None) -> to
 
 
 def position_limit(model: torch.nn.Module) -> int | None:
-    """Most tokens that a model has positions for; None if it has no limit.
+    """Most tokens that a model has positions for; None if its positions have no end.
 
     A table of learned positions tells best: RoBERTa and its kin number tokens from
     ``padding_idx + 1``, which leaves 512 of 514 rows, and they alone keep a ``padding_idx``
@@ -91,8 +97,19 @@ def position_limit(model: torch.nn.Module) -> int | None:
         if isinstance(table, torch.nn.Embedding):
             pad = getattr(module, "padding_idx", None)
             return int(table.num_embeddings) - (pad + 1 if isinstance(pad, int) else 0)
+    return None if _is_relative(model.config) else length_trained(model)
+
+
+def length_trained(model: torch.nn.Module) -> int | None:
+    """Most tokens that the config speaks of; None if it does not."""
     limit = getattr(model.config, "max_position_embeddings", None)
     return limit if isinstance(limit, int) and limit > 0 else None
+
+
+def _is_relative(config: Any) -> bool:
+    """Whether positions are distances, or angles: they go on behind the length of training."""
+    rotary = getattr(config, "rope_parameters", None) or getattr(config, "rope_theta", None)
+    return bool(rotary or getattr(config, "relative_attention", False))
 
 
 def _load_config(checkpoint: Checkpoint) -> Any:
@@ -187,6 +204,10 @@ def _check_weights(checkpoint: Checkpoint, kind: Any, info: Mapping[str, Any]) -
         problems.append(f"has no weights for {', '.join(missing)}")
     for name, stored, wanted in sorted(info["mismatched_keys"]):
         problems.append(f"{name} is {list(stored)} where config.json asks for {list(wanted)}")
+    unknown = sorted(k for k in map(str, info["unexpected_keys"]) if _IN_A_LAYER.search(k))
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        problems.append(f"has weights that the class leaves out: {', '.join(unknown[:3])}{more}")
     problems += map(str, info.get("error_msgs") or ())
     if problems:
         raise UnsupportedModel(

@@ -33,14 +33,15 @@ def read(texts: Sequence[Any] | str | os.PathLike[str] | None) -> list[Any] | No
 
 def _read(path: Path) -> list[Any]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Only "\n" ends a line: texts may hold what Unicode calls a separator, too.
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as exc:
         raise InvalidInput(f"cannot read texts from {path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise InvalidInput(
             f"{path} is not UTF-8 (byte {exc.start}): convert it with iconv -t utf-8"
         ) from exc
-    kept = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    kept = [(n, line.removesuffix("\r")) for n, line in enumerate(lines, 1) if line.strip()]
     if path.suffix != ".jsonl":
         return [line for _, line in kept]
     return [_json(path, number, line) for number, line in kept]

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from edge_tx.errors import UnsupportedModel
 from edge_tx.exporters.checkpoint import Checkpoint, ModuleRow
 from edge_tx.exporters.files import read_json
-from edge_tx.exporters.stages import POOLING_MODES, Affine, Normalize, Pooling
+from edge_tx.exporters.stages import POOLING_MODES, Affine, Normalize, Pooling, Truncate
 from edge_tx.exporters.task_inference import is_cross_encoder
 from edge_tx.exporters.weights import weight_files
 
@@ -54,6 +54,30 @@ _TRANSFORMER_CONFIGS = tuple(
     f"sentence_{family}_config.json"
     for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
+# What sentence-transformers hands to transformers when it loads the parts, under old and new
+# names, and what of it changes no answer.
+_LOADING = (
+    "model_args",
+    "model_kwargs",
+    "tokenizer_args",
+    "processor_kwargs",
+    "config_args",
+    "config_kwargs",
+)
+_HARMLESS = frozenset(
+    {
+        "add_pooling_layer",
+        "attn_implementation",
+        "device_map",
+        "dtype",
+        "low_cpu_mem_usage",
+        "torch_dtype",
+        "trust_remote_code",
+        "use_safetensors",
+    }
+)
+# Settings that a cross-encoder has of another kind: its head tells what it is.
+_OF_ENCODERS = frozenset({"transformer_task", "module_output_name"})
 # Settings of the Transformer that would change what it computes, and the values that do not.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "transformer_task": (None, "feature-extraction"),
@@ -62,7 +86,11 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "query_length": (None,),
     "document_length": (None,),
     "query_expansion": (None,),
+    "unpad_inputs": (None, False, True),  # how padding is left out, not what comes out
 }
+_TRANSFORMER_KEYS = frozenset(
+    {"max_seq_length", "do_lower_case", "modality_config", *_NEUTRAL, *_LOADING}
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +134,8 @@ def read_stages(checkpoint: Checkpoint) -> tuple[Stage, ...]:
     """
     if not checkpoint.modules or is_cross_encoder(checkpoint):
         # What sentence-transformers itself makes of a plain transformer.
-        return (Stage("pooling:mean", Pooling(["mean"]), _TOKENS, _SENTENCE),)
+        pooling = Stage("pooling:mean", Pooling(["mean"]), _TOKENS, _SENTENCE)
+        return (pooling, *_truncation(checkpoint))
     first, *rest = checkpoint.modules
     if first.kind != "Transformer" or not _is_known(first):
         raise UnsupportedModel(
@@ -116,7 +145,7 @@ def read_stages(checkpoint: Checkpoint) -> tuple[Stage, ...]:
         _build(checkpoint, row) for row in rest if row.kind != "Dropout" or not _is_known(row)
     ]
     _check_flow(checkpoint, stages)
-    return tuple(stages)
+    return (*stages, *_truncation(checkpoint))
 
 
 def read_transformer_settings(checkpoint: Checkpoint) -> TransformerSettings:
@@ -130,16 +159,26 @@ def read_transformer_settings(checkpoint: Checkpoint) -> TransformerSettings:
     if path is None or not checkpoint.modules:
         return TransformerSettings()
     config = read_json(path)
-    odd = {k: config[k] for k, neutral in _NEUTRAL.items() if config.get(k) not in neutral}
-    text = (config.get("modality_config") or {}).get("text", {})
-    if text.get("method", "forward") != "forward":
-        odd["modality_config"] = text
-    if odd and not is_cross_encoder(checkpoint):
-        raise UnsupportedModel(f"{path} asks for what cannot be exported: {odd}")
+    odd = _odd_settings(config, is_cross_encoder(checkpoint))
+    if odd:
+        raise UnsupportedModel(
+            f"{path} asks for what cannot be exported: {odd}; what it says of the tokenizer or of "
+            "the config belongs into their own files"
+        )
     length = config.get("max_seq_length")
     if length is not None and (not isinstance(length, int) or length < 1):
         raise UnsupportedModel(f"max_seq_length of {path} is {length!r}, not a number of tokens")
     return TransformerSettings(length, bool(config.get("do_lower_case", False)))
+
+
+def _odd_settings(config: Mapping[str, Any], cross_encoder: bool) -> dict[str, Any]:
+    odd = {k: config[k] for k, neutral in _NEUTRAL.items() if config.get(k) not in neutral}
+    odd |= {k: config[k] for k in config.keys() - _TRANSFORMER_KEYS}
+    odd |= {k: config[k] for k in _LOADING if (config.get(k) or {}).keys() - _HARMLESS}
+    text = (config.get("modality_config") or {}).get("text", {})
+    if cross_encoder:
+        return {k: value for k, value in odd.items() if k not in _OF_ENCODERS}
+    return odd | ({"modality_config": text} if text.get("method", "forward") != "forward" else {})
 
 
 def _is_known(row: ModuleRow) -> bool:
@@ -182,6 +221,16 @@ def _check_flow(checkpoint: Checkpoint, stages: list[Stage]) -> None:
             f"{checkpoint.name} has no Pooling: it gives no sentence embedding; export it with "
             "--task feature-extraction"
         )
+
+
+def _truncation(checkpoint: Checkpoint) -> tuple[Stage, ...]:
+    """What ``SentenceTransformer(truncate_dim=...)`` saves: it cuts last, and does not rescale."""
+    size = checkpoint.sentence.get("truncate_dim")
+    if size is None:
+        return ()
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise UnsupportedModel(f"{checkpoint.name}: truncate_dim is {size!r}, not a number of dims")
+    return (Stage(f"truncate:{size}", Truncate(size), _SENTENCE, _SENTENCE),)
 
 
 # ------------------------------------------------------------------------------- the modules

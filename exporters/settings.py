@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_tx.errors import UnsupportedModel
 from edge_tx.exporters.checkpoint import Checkpoint
+from edge_tx.exporters.files import read_json
 from edge_tx.exporters.task_inference import is_cross_encoder, label_count
 from edge_tx.manifest import TaskSettings
 
@@ -39,7 +40,11 @@ def read_settings(checkpoint: Checkpoint, task: str) -> TaskSettings:
     if task == "text-ranking":
         return _ranking(checkpoint)
     if task == "sentence-embedding":
-        return TaskSettings(**_prompts(checkpoint), similarity=_similarity(checkpoint))
+        return TaskSettings(
+            **_prompts(checkpoint),
+            similarity=_similarity(checkpoint),
+            include_prompt=_include_prompt(checkpoint),
+        )
     return TaskSettings()
 
 
@@ -143,6 +148,16 @@ def _prompts(checkpoint: Checkpoint) -> dict[str, Any]:
         known = ", ".join(prompts) or "none"
         raise UnsupportedModel(f"default prompt {default!r} of {path} is none of: {known}")
     return {"prompts": prompts, "default_prompt": str(default)}
+
+
+def _include_prompt(checkpoint: Checkpoint) -> bool:
+    """Whether every pooling takes a prompt's tokens, too."""
+    paths = [
+        checkpoint.folder / row.path / "config.json"
+        for row in checkpoint.modules
+        if row.kind == "Pooling"
+    ]
+    return all(read_json(path).get("include_prompt", True) for path in paths if path.exists())
 
 
 def _similarity(checkpoint: Checkpoint) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_tx.errors import MissingDependency
 from edge_tx.exporters.checkpoint import Checkpoint, open_checkpoint
@@ -70,7 +72,7 @@ def load(
     with quiet(), without_bars():
         tokenizer = load_tokenizer(checkpoint)
         network = load_network(checkpoint, name, attention)
-    policy = read_policy(checkpoint, tokenizer, network, own, max_length)
+    policy = read_policy(checkpoint, tokenizer, network, name, own, max_length)
     module = _wrap(network, name, stages)
     return Traced(
         module=module,
@@ -82,6 +84,33 @@ def load(
         tokenizer_json=tokenizer_json(tokenizer, own),
         source=_source(checkpoint, module, network, stages),
     )
+
+
+# What a config says that changes no output of a head without labels, or says how it was saved.
+_REMARKS = frozenset(
+    {
+        "architectures",
+        "dtype",
+        "finetuning_task",
+        "id2label",
+        "label2id",
+        "num_labels",
+        "problem_type",
+        "sentence_transformers",
+        "task_specific_params",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
+
+def _config_sha256(network: Any) -> str:
+    """Hashes what a config says of the network, but what is its class's default."""
+    said = network.config.to_diff_dict()
+    kept = {k: v for k, v in said.items() if k not in _REMARKS and not k.startswith("_")}
+    text = json.dumps(kept, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _require() -> None:
@@ -115,6 +144,7 @@ def _source(
     return Source(
         name=checkpoint.name,
         sha256=sha256_of(files),
+        config=_config_sha256(network),
         model_type=checkpoint.model_type,
         architecture=type(network).__name__,
         revision=checkpoint.revision,

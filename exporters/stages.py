@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["POOLING_MODES", "Affine", "Features", "Normalize", "Pooling"]
+__all__ = ["POOLING_MODES", "Affine", "Features", "Normalize", "Pooling", "Truncate"]
 
 Features = dict[str, Tensor]
 
@@ -152,3 +152,19 @@ class Normalize(torch.nn.Module):  # type: ignore[misc]
         """Gives the feature it writes."""
         unit = torch.nn.functional.normalize(features[self.reads], p=2.0, dim=-1)
         return {**features, self.writes: unit}
+
+
+class Truncate(torch.nn.Module):  # type: ignore[misc]
+    """Keeps the first numbers of the sentence embedding, and does not rescale them.
+
+    Args:
+        size: How many.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, features: Features) -> Features:
+        """Gives ``sentence_embedding: float32[batch, size]``."""
+        return {**features, "sentence_embedding": features["sentence_embedding"][:, : self.size]}

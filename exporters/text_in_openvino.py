@@ -129,7 +129,7 @@ def _tokenizer(part: Part) -> Any:
         tokenizer_object=plain,
         model_input_names=list(policy.inputs),
         model_max_length=policy.max_length,
-        padding_side=policy.padding_side,
+        padding_side="right",
         truncation_side=policy.truncation_side,
         **roles,
     )

@@ -14,7 +14,7 @@ from tokenizers import normalizers
 
 from edge_tx.errors import InvalidConfig, UnsupportedModel
 from edge_tx.exporters.checkpoint import Checkpoint
-from edge_tx.exporters.network import position_limit
+from edge_tx.exporters.network import length_trained, position_limit
 from edge_tx.exporters.sentence import TransformerSettings
 from edge_tx.policy import TokenizerPolicy
 
@@ -49,6 +49,12 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
             f"{checkpoint.name} has a {type(tokenizer).__name__}, which runs in Python only: it "
             "needs a tokenizer.json"
         )
+    if getattr(tokenizer, "split_special_tokens", False):
+        raise UnsupportedModel(
+            f"{folder}: split_special_tokens is true, which a tokenizer.json cannot say, so that "
+            "special tokens in a text would count: set it to false in tokenizer_config.json, and "
+            "take them out of texts that you do not trust"
+        )
     return tokenizer
 
 
@@ -79,6 +85,7 @@ def read_policy(
     checkpoint: Checkpoint,
     tokenizer: Any,
     model: torch.nn.Module,
+    task: str,
     settings: TransformerSettings,
     max_length: int | None = None,
 ) -> TokenizerPolicy:
@@ -88,6 +95,7 @@ def read_policy(
         checkpoint: For messages.
         tokenizer: Of :func:`load_tokenizer`.
         model: Of :func:`edge_tx.exporters.network.load_network`.
+        task: Name of the task.
         settings: Of sentence-transformers.
         max_length: Most tokens in a row; the checkpoint's own limit if None.
 
@@ -101,7 +109,7 @@ def read_policy(
     pads = (special["pad"], getattr(config, "pad_token_id", None), 0)
     return TokenizerPolicy(
         max_length=_max_length(checkpoint, tokenizer, model, settings, max_length),
-        inputs=_inputs(checkpoint, tokenizer, model),
+        inputs=_inputs(checkpoint, tokenizer, model, task),
         pad_id=next(int(pad) for pad in pads if pad is not None),
         pad_type_id=int(tokenizer.pad_token_type_id),
         padding_side=str(tokenizer.padding_side),
@@ -121,7 +129,7 @@ def _check_vocabulary(checkpoint: Checkpoint, tokenizer: Any, model: Any) -> Non
         )
 
 
-def _inputs(checkpoint: Checkpoint, tokenizer: Any, model: Any) -> tuple[str, ...]:
+def _inputs(checkpoint: Checkpoint, tokenizer: Any, model: Any, task: str) -> tuple[str, ...]:
     takes = inspect.signature(model.forward).parameters
     if "attention_mask" not in takes:
         raise UnsupportedModel(
@@ -134,11 +142,23 @@ def _inputs(checkpoint: Checkpoint, tokenizer: Any, model: Any) -> tuple[str, ..
     types = getattr(model.config, "type_vocab_size", None)
     if (
         "token_type_ids" in takes
-        and "token_type_ids" in tokenizer.model_input_names
+        and ("token_type_ids" in tokenizer.model_input_names or _asks_by_types(tokenizer, task))
         and (types is None or types > 1)
     ):
         names.append("token_type_ids")
     return tuple(names)
+
+
+def _asks_by_types(tokenizer: Any, task: str) -> bool:
+    """Whether question and context are told apart by types.
+
+    transformers 5 no longer says so of ALBERT's tokenizer and of generic ones, although their
+    templates give types, which the checkpoints were trained with and which its pipeline for
+    questions fed. For other pairs its pipelines feed what its tokenizers say now, and so do we.
+    """
+    if task != "question-answering":
+        return False
+    return any(tokenizer.backend_tokenizer.encode("a", "b").type_ids)
 
 
 def _max_length(
@@ -148,19 +168,19 @@ def _max_length(
     settings: TransformerSettings,
     wanted: int | None,
 ) -> int:
-    limit = position_limit(model)
+    hard, soft = position_limit(model), length_trained(model)
     if wanted is not None:
         if wanted < 1:
             raise InvalidConfig(f"max_length must be 1 or more, not {wanted}")
-        if limit is not None and wanted > limit:
+        if hard is not None and wanted > hard:
             raise InvalidConfig(
-                f"max_length {wanted} is more than the {limit} tokens that {checkpoint.name} has "
+                f"max_length {wanted} is more than the {hard} tokens that {checkpoint.name} has "
                 "positions for"
             )
         return wanted
-    # sentence-transformers' own setting counts more than the tokenizer's.
-    own = settings.max_seq_length or tokenizer.model_max_length
-    limits = [n for n in (own, limit) if n is not None and n < _NO_LIMIT]
+    # sentence-transformers' own setting counts more than the tokenizer's and the config's.
+    own = settings.max_seq_length or min(tokenizer.model_max_length, soft or _NO_LIMIT)
+    limits = [n for n in (own, hard) if n is not None and n < _NO_LIMIT]
     if not limits:
         raise InvalidConfig(
             f"{checkpoint.name} does not say how long texts may be: give max_length"

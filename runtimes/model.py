@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -248,7 +249,7 @@ class Model:
             for index, result in enumerate(results, done):
                 if isinstance(result, InvalidInput):
                     raise InvalidInput(f"input {index}: {result}") from result
-            self._tell_truncated(results)
+            self._tell_truncated(results, options)
             yield from results
             done += len(results)
 
@@ -261,7 +262,7 @@ class Model:
         )
         result = task.decode(tokenizer, item, rows, parts, options)
         if result.truncated:
-            self._tell_truncated([result])
+            self._tell_truncated([result], options)
         return result
 
     def _answer(self, inputs: Sequence[Any], options: Any, first: int = 0) -> list[Result]:
@@ -275,7 +276,7 @@ class Model:
             task.decode(tokenizer, item, mine, answers, options)
             for item, (mine, answers) in zip(items, by_item(rows, parts, len(items)), strict=True)
         ]
-        self._tell_truncated(results)
+        self._tell_truncated(results, options)
         return results
 
     def _parse(self, value: Any, index: int, options: Any) -> Any:
@@ -284,12 +285,21 @@ class Model:
         except InvalidInput as exc:
             raise InvalidInput(f"input {index}: {exc}") from exc
 
-    def _tell_truncated(self, results: Sequence[Any]) -> None:
+    def _tell_truncated(self, results: Sequence[Any], options: Any) -> None:
         cut = [r.truncated for r in results if r.truncated]
         if cut:
+            limit = options.max_length or self.max_length
             warnings.warn(
-                f"{len(cut)} of {len(results)} inputs were longer than {self.max_length} tokens "
-                f"and were cut (by up to {max(cut)} tokens); result.truncated says which",
+                f"{len(cut)} of {len(results)} inputs were longer than {limit} tokens and were "
+                f"cut (by up to {max(cut)} tokens); result.truncated says which",
                 TruncationWarning,
-                stacklevel=4,
+                stacklevel=_callers_level(),
             )
+
+
+def _callers_level() -> int:
+    """How far up the caller is who is not of edge_tx, seen from who asks."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("edge_tx."):
+        frame, level = frame.f_back, level + 1
+    return level

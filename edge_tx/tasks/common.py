@@ -26,6 +26,8 @@ __all__ = [
     "as_text",
     "at_least",
     "check_width",
+    "is_bool",
+    "is_text",
     "labels_of",
     "names",
     "one_of",
@@ -97,9 +99,9 @@ class BaseTask(Generic[O]):
 # ---------------------------------------------------------------------------------- options
 
 
-def at_least(name: str, value: Any, least: int) -> None:
-    """Raises InvalidConfig unless an option is None or an integer of at least ``least``."""
-    if value is None:
+def at_least(name: str, value: Any, least: int, *, optional: bool = True) -> None:
+    """Raises InvalidConfig unless an option is an integer of at least ``least``, or None."""
+    if value is None and optional:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InvalidConfig(f"{name} must be an integer of {least} or more, not {value!r}")
@@ -112,16 +114,27 @@ def one_of(name: str, value: Any, choices: Sequence[Any]) -> None:
         raise InvalidConfig(f"{name} must be one of {known}, not {value!r}")
 
 
+def is_text(name: str, value: Any, *, optional: bool = False) -> None:
+    """Raises InvalidConfig unless an option is a text, or None."""
+    if not isinstance(value, str) and not (value is None and optional):
+        raise InvalidConfig(f"{name} must be a text, not {value!r}; write '\"{value}\"' in JSON")
+
+
+def is_bool(name: str, value: Any) -> None:
+    """Raises InvalidConfig unless an option is true or false."""
+    if not isinstance(value, bool):
+        raise InvalidConfig(f"{name} must be true or false, not {value!r}")
+
+
 def names(name: str, value: str | Iterable[str] | None) -> tuple[str, ...]:
     """A list option as a tuple: from an iterable of texts, or from one text with commas."""
     if value is None:
         return ()
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    parts = tuple(value)
+    parts: tuple[Any, ...] = tuple(value) if isinstance(value, Iterable) else (value,)
     for part in parts:
-        if not isinstance(part, str):
-            raise InvalidConfig(f"{name} must be texts, not {type(part).__name__}")
+        is_text(name, part)
     return parts
 
 
@@ -197,13 +210,14 @@ def plain_rows(
         InvalidConfig: ``max_length`` does not fit the model.
     """
     encodings = tokenizer.encode(items, max_length=options.max_length, truncation=truncation)
-    left = tokenizer.policy.padding_side == "left"
     rows = []
     for index, encoding in enumerate(encodings):
         dropped: int = getattr(encoding, "dropped", 0)  # a Cut has it, the library's own has not
         if dropped:
             refuse_too_long(items[index], len(encoding), dropped, options)
-        rows.append(Row(index, encoding.ids, encoding, dropped, left=left))
+        if not encoding.ids:  # of a tokenizer without special tokens
+            raise InvalidInput("the text has no tokens, and this model needs one at least")
+        rows.append(Row(index, encoding.ids, encoding, dropped))
     return rows
 
 
@@ -221,9 +235,8 @@ def window_rows(
         InvalidConfig: ``max_length`` does not fit the model.
     """
     encodings = tokenizer.encode(items, max_length=max_length, truncation=truncation, stride=stride)
-    left = tokenizer.policy.padding_side == "left"
     return [
-        Row(index, window.ids, window, part=part, left=left)
+        Row(index, window.ids, window, part=part)
         for index, encoding in enumerate(encodings)
         for part, window in enumerate((encoding, *encoding.overflowing))
     ]

@@ -10,7 +10,17 @@ import numpy as np
 
 from edge_tx import light
 from edge_tx.errors import InvalidConfig, UnknownName
-from edge_tx.tasks.common import BaseTask, Floats, Options, as_text, at_least, plain_rows, prompted
+from edge_tx.tasks.common import (
+    BaseTask,
+    Floats,
+    Options,
+    as_text,
+    at_least,
+    is_bool,
+    is_text,
+    plain_rows,
+    prompted,
+)
 from edge_tx.tensors import Array
 from edge_tx.text import Row, Tokenizer
 
@@ -38,6 +48,9 @@ class EmbeddingOptions(Options):
     def __post_init__(self) -> None:
         Options.__post_init__(self)
         at_least("dimensions", self.dimensions, 1)
+        is_text("prompt_name", self.prompt_name, optional=True)
+        is_text("prompt", self.prompt, optional=True)
+        is_bool("normalize", self.normalize)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +97,11 @@ class SentenceEmbedding(BaseTask[EmbeddingOptions]):
         name = options.prompt_name
         if name is not None and name not in self.settings.prompts:
             raise UnknownName("prompt", name, self.settings.prompts)
+        if options.prompt and not self.settings.include_prompt:
+            raise InvalidConfig(
+                "this model's pooling leaves a prompt out, which its graph cannot do: embed texts "
+                "without a prompt"
+            )
         return options
 
     def parse(self, value: Any, options: EmbeddingOptions) -> str:

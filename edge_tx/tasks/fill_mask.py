@@ -48,7 +48,7 @@ class FillOptions(Options):
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
-        at_least("top_k", self.top_k, 1)
+        at_least("top_k", self.top_k, 1, optional=False)
         if self.targets is not None:
             object.__setattr__(self, "targets", names("targets", self.targets))
             if not self.targets:

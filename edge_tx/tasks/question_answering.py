@@ -17,6 +17,7 @@ from edge_tx.tasks.common import (
     Pair,
     as_pair,
     at_least,
+    is_bool,
     refuse_too_long,
     softmax,
     window_rows,
@@ -57,10 +58,12 @@ class QuestionOptions(Options):
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
-        at_least("top_k", self.top_k, 1)
+        at_least("top_k", self.top_k, 1, optional=False)
         at_least("stride", self.stride, 0)
-        at_least("max_answer_len", self.max_answer_len, 1)
+        at_least("max_answer_len", self.max_answer_len, 1, optional=False)
         at_least("max_question_len", self.max_question_len, 1)
+        is_bool("handle_impossible_answer", self.handle_impossible_answer)
+        is_bool("align_to_words", self.align_to_words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +197,20 @@ def _context_first(tokenizer: Tokenizer) -> bool:
 
 
 def _shortened(tokenizer: Tokenizer, question: str, options: QuestionOptions) -> tuple[str, int]:
-    """The question, cut to its most tokens, and how many were cut."""
+    """The question, cut to its most tokens, and how many were cut.
+
+    A character of several tokens goes whole, so that fewer tokens may stay.
+    """
     most = options.max_question_len
     if most is None:
         return question, 0
-    pieces = tokenizer.pieces(question)
-    dropped = max(len(pieces) - most, 0)
-    refuse_too_long(question, most, dropped, options)
-    return (question[: pieces.offsets[most - 1][1]], dropped) if dropped else (question, 0)
+    offsets = tokenizer.pieces(question).offsets
+    if len(offsets) <= most:
+        return question, 0
+    refuse_too_long(question, most, len(offsets) - most, options)
+    end = max((stop for _, stop in offsets[:most] if stop <= offsets[most][0]), default=0)
+    short = question[:end]
+    return short, len(offsets) - len(tokenizer.pieces(short))
 
 
 def _encoded(tokenizer: Tokenizer, pairs: Sequence[Pair], limit: int, stride: int) -> list[Row]:

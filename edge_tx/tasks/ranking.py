@@ -17,6 +17,7 @@ from edge_tx.tasks.common import (
     Options,
     Pair,
     as_pair,
+    is_text,
     one_of,
     plain_rows,
     prompted,
@@ -48,6 +49,8 @@ class RankingOptions(Options):
     def __post_init__(self) -> None:
         Options.__post_init__(self)
         one_of("activation", self.activation, (None, "sigmoid", "none"))
+        is_text("prompt_name", self.prompt_name, optional=True)
+        is_text("prompt", self.prompt, optional=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from edge_tx.tasks.common import (
     Options,
     as_text,
     check_width,
+    is_bool,
+    is_text,
     labels_of,
     names,
     plain_rows,
@@ -48,6 +50,8 @@ class ZeroShotOptions(Options):
         object.__setattr__(self, "labels", labels)
         for label in labels:
             refuse_surrogates(label)
+        is_text("hypothesis_template", self.hypothesis_template)
+        is_bool("multi_label", self.multi_label)
         refuse_surrogates(self.hypothesis_template)
         try:
             fits = self.hypothesis_template.format("x") != self.hypothesis_template

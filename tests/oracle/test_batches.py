@@ -70,3 +70,12 @@ def test_masks(tiny_model: Any, ours: Any, texts: list[str]) -> None:
         scores = {f.token_id: f.score for f in result.fills}
         alone = {f.token_id: f.score for f in mine.one(text, targets="the, of").fills}
         assert scores == pytest.approx(alone, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_model_trained_with_padding_on_the_left(tiny_model: Any, ours: Any, family: str) -> None:
+    folder = tiny_model(family, "text-classification", tokenizer={"padding_side": "left"})
+    mine = ours(folder, "text-classification")
+    texts = ["A fine day", "The quick brown fox jumps over the lazy dog in Berlin, and more"]
+    for text, result in zip(texts, mine(texts), strict=True):
+        _same(result.to_dict(), mine.one(text).to_dict())

@@ -69,6 +69,15 @@ def test_a_batch_equals_one_by_one(answerer: Any, options: dict[str, Any]) -> No
         )
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 8, 14])
+def test_a_characters_tokens_are_never_torn(tiny_model: Any, ours: Any, most: int) -> None:
+    mine = ours(tiny_model("roberta", "question-answering"), "question-answering")
+    question, context = "😀😁😂🤣 who?", "It is in Brazil."  # up to four tokens each
+    whole = len(mine.tokenizer.pieces(question))
+    found = mine.one((question, context), max_question_len=most)
+    assert whole - most <= found.truncated <= min(whole, whole - most + 3)
+
+
 def test_a_question_is_cut_to_its_most_tokens(answerer: Any) -> None:
     long = "where " * 100 + "is it?"
     with pytest.raises(InvalidInput):

@@ -274,7 +274,7 @@ def test_texts_and_pairs_may_be_mixed() -> None:
 def test_padding(side: str) -> None:
     policy = TokenizerPolicy(64, INPUTS, pad_id=77, pad_type_id=78, padding_side=side)
     encodings = _OURS["wordpiece"].encode(["a", ("b", "c d")])
-    rows = [Row(i, e.ids, e, left=side == "left") for i, e in enumerate(encodings)]
+    rows = [Row(i, e.ids, e) for i, e in enumerate(encodings)]
     feeds = collate(rows, policy, length=10)
     assert {name: array.shape for name, array in feeds.items()} == dict.fromkeys(INPUTS, (2, 10))
     assert {array.dtype for array in feeds.values()} == {np.dtype(np.int64)}
@@ -283,7 +283,7 @@ def test_padding(side: str) -> None:
         assert row.own(feeds["token_type_ids"][i]).tolist() == row.encoding.type_ids
         assert row.own(feeds["attention_mask"][i]).tolist() == [1] * len(row.ids)
         assert feeds["attention_mask"][i].sum() == len(row.ids)
-        assert (feeds["input_ids"][i] == 77).sum() == 10 - len(row.ids)
+        assert feeds["input_ids"][i].tolist() == row.ids + [77] * (10 - len(row.ids))
 
 
 @pytest.mark.parametrize(

@@ -99,11 +99,14 @@ def test_outputs_equal_transformers(
     feeds = feeds_of(traced, TEXTS)
 
     assert traced.task == task
-    assert traced.policy.inputs == FAMILIES[family]
+    # ALBERT's question and context are told apart by types, although transformers 5 forgot that.
+    typed = (family, task) == ("albert", "question-answering")
+    assert traced.policy.inputs == (THREE if typed else FAMILIES[family])
     assert tuple(spec.name for spec in traced.inputs) == traced.policy.inputs
     assert tuple(spec.name for spec in traced.outputs) == names
     for name, array in feeds.items():
-        np.testing.assert_array_equal(array, fed[name].numpy(), err_msg=name)
+        expected_feed = fed[name].numpy() if name in fed else np.zeros_like(array)
+        np.testing.assert_array_equal(array, expected_feed, err_msg=name)
     outputs = traced.reference(feeds)
     for spec in traced.outputs:
         width = expected[spec.name].shape[-1]
@@ -134,8 +137,9 @@ def test_the_longest_row_runs_and_is_the_models_limit(
     feeds = feeds_of(traced, ("many words " * 200,))
     assert feeds["input_ids"].shape == (1, 128)
     assert np.isfinite(traced.reference(feeds)["last_hidden_state"]).all()
-    with pytest.raises(InvalidConfig, match="129 is more than the 128 tokens"):
-        source.load(folder, max_length=129)
+    if family not in ("deberta-v2", "modernbert"):  # their positions have no end
+        with pytest.raises(InvalidConfig, match="129 is more than the 128 tokens"):
+            source.load(folder, max_length=129)
 
 
 def test_the_module_is_in_eval_mode_and_gives_the_same_twice(
@@ -285,6 +289,61 @@ def test_policy_of_a_left_padded_tokenizer(tiny_model: Callable[..., Path]) -> N
     assert source.load(folder, max_length=100).policy.max_length == 100
     with pytest.raises(InvalidConfig, match="1 or more"):
         source.load(folder, max_length=0)
+
+
+def changed(folder: Path, copy: Path, file: str, **changes: Any) -> Path:
+    """A copy of a checkpoint with other values in one of its files."""
+    shutil.copytree(folder, copy)
+    path = copy / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return copy
+
+
+def test_generic_tokenizers_tell_a_question_from_its_context(
+    tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tiny_model("bert", "question-answering", shallow=True)
+    generic = "PreTrainedTokenizerFast"
+    folder = changed(folder, tmp_path / "m", "tokenizer_config.json", tokenizer_class=generic)
+    traced = source.load(folder)
+    assert traced.policy.inputs == THREE
+    assert set(feeds_of(traced, (("Who?", "Anna"),))["token_type_ids"].ravel()) == {0, 1}
+
+
+def test_split_special_tokens_is_refused(tiny_model: Callable[..., Path], tmp_path: Path) -> None:
+    folder = tiny_model("bert", "text-classification", shallow=True)
+    folder = changed(folder, tmp_path / "m", "tokenizer_config.json", split_special_tokens=True)
+    with pytest.raises(UnsupportedModel, match="split_special_tokens"):
+        source.load(folder)
+
+
+@pytest.mark.parametrize("family", ["deberta-v2", "modernbert"])
+def test_positions_without_a_table_go_on(
+    family: str, tiny_model: Callable[..., Path], tiny_sentence_model: Callable[..., Path]
+) -> None:
+    folder = tiny_model(family, "feature-extraction", shallow=True)
+    assert source.load(folder).policy.max_length == 128
+    assert source.load(folder, max_length=200).policy.max_length == 200
+    traced = source.load(tiny_sentence_model(family, max_seq_length=256))
+    assert traced.policy.max_length == 256
+    assert feeds_of(traced, ("many words " * 200,))["input_ids"].shape == (1, 256)
+
+
+def test_layers_that_the_config_leaves_out_are_told(
+    tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tiny_model("bert", "text-classification")
+    folder = changed(folder, tmp_path / "m", "config.json", num_hidden_layers=1)
+    with pytest.raises(UnsupportedModel, match=r"leaves out: bert\.encoder\.layer\.1\..* more"):
+        source.load(folder)
+
+
+def test_the_config_is_part_of_the_source(tiny_model: Callable[..., Path], tmp_path: Path) -> None:
+    folder = tiny_model("bert", "feature-extraction", shallow=True)
+    same = changed(folder, tmp_path / "a", "config.json", transformers_version="4.0.0")
+    other = changed(folder, tmp_path / "b", "config.json", hidden_act="relu")
+    found = [source.load(place).source.config for place in (folder, same, other)]
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_tokenizer_of_another_model_is_refused(

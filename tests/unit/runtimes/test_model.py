@@ -108,8 +108,14 @@ def test_thirty_two_threads_get_one_threads_answers(embedder: edge_tx.Model) -> 
 
 def test_truncation_reports_itself(embedder: edge_tx.Model) -> None:
     long = "word " * 5000
-    with pytest.warns(TruncationWarning, match="1 of 2 inputs were longer"):
+    with pytest.warns(TruncationWarning, match="1 of 2 inputs were longer") as told:
         short, cut = embedder(["short", long])
+        list(embedder(iter(["short", long])))
+        embedder.embed([long, "short"], max_length=16)
+        embedder(long, max_length=16)
+    assert {Path(warning.filename).name for warning in told} == {"test_model.py"}
+    said = [str(warning.message) for warning in told]
+    assert ["longer than 16 tokens" in line for line in said] == [False, False, True, True]
     assert short.truncated == 0
     assert cut.truncated > 4000
     assert cut.tokens == embedder.max_length

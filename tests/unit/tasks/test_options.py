@@ -45,6 +45,39 @@ def test_common_options_are_checked(name: str, bad: dict[str, Any]) -> None:
         _task(name).options(**bad)
 
 
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("zero-shot-classification", {"labels": 2024}),
+        ("zero-shot-classification", {"labels": ["a", 3]}),
+        ("zero-shot-classification", {"labels": "a", "hypothesis_template": None}),
+        ("zero-shot-classification", {"labels": "a", "multi_label": "False"}),
+        ("fill-mask", {"targets": 20}),
+        ("fill-mask", {"top_k": None}),
+        ("question-answering", {"top_k": None}),
+        ("question-answering", {"max_answer_len": None}),
+        ("question-answering", {"handle_impossible_answer": "no"}),
+        ("question-answering", {"align_to_words": 1}),
+        ("sentence-embedding", {"prompt": 3}),
+        ("sentence-embedding", {"prompt_name": 3}),
+        ("sentence-embedding", {"normalize": "False"}),
+        ("text-ranking", {"prompt": ["q: "]}),
+        ("token-classification", {"ignore_labels": 0}),
+    ],
+)
+def test_values_of_another_type_are_refused(name: str, bad: dict[str, Any]) -> None:
+    with pytest.raises(InvalidConfig, match=list(bad)[-1]) as caught:
+        _task(name).options(**bad)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_prompt_that_the_pooling_leaves_out_is_refused() -> None:
+    task = tasks.create("sentence-embedding", TaskSettings(include_prompt=False))
+    assert task.options(prompt="").prompt == ""
+    with pytest.raises(InvalidConfig, match="without a prompt"):
+        task.options(prompt="query: ")
+
+
 @every_task
 def test_options_are_frozen_and_defaults_are_shared(name: str) -> None:
     task = _task(name)
