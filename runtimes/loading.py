@@ -106,9 +106,12 @@ def load(
     # What opens the graph is imported here, as two threads that import only hold each other up.
     from edge_tx.runtimes.engine import Engine
 
-    with contextlib.suppress(ImportError, OSError):  # opening says what is wrong, see below
+    try:
         vendors.import_vendor(row)
         backends.resolve(row.session)
+    except (ImportError, OSError) as exc:  # opening says what is wrong, see below
+        if isinstance(exc.__cause__, KeyboardInterrupt):  # what a native module makes of Ctrl-C
+            raise exc.__cause__ from None
     total = threads or _usable_threads()
     opening = _Beside(lambda: Engine(open_session, total, streams))
     try:

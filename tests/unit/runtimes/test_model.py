@@ -233,6 +233,17 @@ def test_loading_leaves_the_garbage_collector_as_it_was(
         gc.enable()
 
 
+def test_ctrl_c_while_a_vendors_module_is_imported_is_ctrl_c(
+    bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_args: object) -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr("edge_tx.vendors.import_vendor", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        edge_tx.load(bundle_of("sentence-embedding"))
+
+
 def test_what_the_application_froze_stays_frozen(bundle_of: BundleOf) -> None:
     path = bundle_of("sentence-embedding")
     gc.freeze()
