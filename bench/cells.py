@@ -113,9 +113,13 @@ def _unique(name: str, taken: Sequence[str]) -> str:
 def _check(bundle: Bundle, plan: Plan) -> None:
     """What would make every cell of a bundle fail is said before a minute of measuring."""
     _chosen(bundle, plan)
+    task, settings = bundle.manifest.task, bundle.manifest.settings
     for name in plan.metrics:
-        if not find_metric(name, bundle.manifest.task).labelled:
+        metric = find_metric(name, task)
+        if not metric.labelled:
             raise InvalidConfig(f"metric '{name}' compares with fp32: use edge-tx eval for it")
+        for example in read_examples(plan.data, task, labelled=True):
+            metric.expected(example, settings)
     if plan.reference:
         find_reference(plan.reference).require()
     if plan.loadgen:

@@ -87,6 +87,8 @@ class Plan:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InvalidConfig(f"{name} must be {least} or more, not {value}")
+        if self.metrics and not self.data:
+            raise InvalidConfig("a metric needs labelled data: give it, or leave the metric out")
         if self.inputs and self.data:
             raise InvalidConfig("inputs and data are both what is measured with: give one of them")
         vendors.options_of(dict(self.vendor), bool(self.graphs) or bool(self.backends))

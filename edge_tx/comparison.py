@@ -198,11 +198,17 @@ def _remarks(before: Report, after: Report) -> Iterator[str]:
         old, new = (pick(report) for report in (before, after))
         if old != new:
             yield f"{what} differs: {old}, then {new}"
+    for package in sorted({*before.context.versions, *after.context.versions}):
+        old, new = (r.context.versions.get(package, "none") for r in (before, after))
+        if old != new:
+            yield f"{package} differs: {old}, then {new}"
 
 
 _ALIKE: Mapping[str, Any] = {
     "the processor": lambda report: report.context.device.get("cpu", {}).get("model"),
     "the governor": lambda report: report.context.before.governor,
+    "the data": lambda report: report.context.data.get("path"),
+    "the number of rows": lambda report: report.context.data.get("examples"),
     "the time per cell": lambda report: report.context.settings.get("seconds"),
 }
 

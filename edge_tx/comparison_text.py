@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from edge_tx.comparison import CellVerdict, Comparison
 from edge_tx.report import ReportRow
+from edge_tx.views.markdown import escaped
 
 __all__ = ["HEADS", "cells", "headline", "markdown"]
 
@@ -50,16 +51,18 @@ def markdown(comparison: Comparison) -> str:
     ]
     for cell in comparison.cells:
         shown = cells(cell)
-        lines.append(_line([f"**{text}**" if cell.regression and text else text for text in shown]))
-    lines += [f"\n> {remark}" for remark in comparison.remarks]
+        safe = map(escaped, shown)
+        lines.append(_line([f"**{text}**" if cell.regression and text else text for text in safe]))
+    lines += [f"\n> {escaped(remark)}" for remark in comparison.remarks]
     notes = [cell for cell in comparison.cells if cell.verdict == "broken" and cell.after]
-    lines += [f"\n- {cell.label}: {cell.after.note}" for cell in notes if cell.after]
+    lines += [
+        f"\n- {escaped(cell.label)}: {escaped(cell.after.note)}" for cell in notes if cell.after
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _line(parts: list[str] | tuple[str, ...]) -> str:
-    safe = (part.replace("|", "\\|").replace("\n", " ") for part in parts)
-    return f"| {' | '.join(safe)} |"
+    return f"| {' | '.join(parts)} |"
 
 
 def _milliseconds(row: ReportRow | None) -> str:

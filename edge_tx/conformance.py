@@ -248,8 +248,10 @@ class _Judge:
             # Scores stand for the outputs where a library gives nothing else.
             return (0.0, 1.0, []) if answer.scores else (math.inf, 0.0, [f"no output {name!r}"])
         try:
+            if not _are_numbers(answer.outputs[name]):
+                raise TypeError("a text or a truth value")
             array = np.asarray(answer.outputs[name], dtype=np.float32)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError, RecursionError):
             return math.inf, 0.0, [f"{name} is not an array of numbers"]
         size = math.prod(wanted.shape)
         if array.shape != wanted.shape and array.shape != (size,):
@@ -271,7 +273,7 @@ class _Judge:
             return 0.0, ["scores were told, and this task has none: tell outputs"]
         if wanted.keys() != answer.scores.keys():
             return math.inf, [f"scores of {sorted(answer.scores)}, not of {sorted(wanted)}"]
-        error = max(abs(answer.scores[label] - wanted[label]) for label in wanted)
+        error = max(abs(_limited(answer.scores[label]) - wanted[label]) for label in wanted)
         # Softmax and sigmoid never widen a difference, so the outputs' own limit holds.
         limit = max(
             proof.allowed(array, self.golden, self.parity)
@@ -280,6 +282,20 @@ class _Judge:
         if error > limit:
             return error, [f"scores are off by {error:.3g}, allowed {limit:.3g}"]
         return error, []
+
+
+def _are_numbers(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_are_numbers, value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _limited(number: float) -> float:
+    """A number as a float; one that is too large for that as infinity."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def _unanswered(question: Question, why: str) -> CaseScore:

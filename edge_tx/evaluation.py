@@ -87,20 +87,12 @@ class Evaluation:
     @cached_property
     def _expected(self) -> Sequence[Any]:
         if self.metric.labelled:
-            return [self._expect(example) for example in self._examples]
+            return [self.metric.expected(example, self._settings) for example in self._examples]
         session = self._reference()
         try:
             return self._predictions(session)
         finally:
             session.close()
-
-    def _expect(self, example: Example) -> Any:
-        try:
-            return self.metric.expect(example, self._settings)
-        except (ValueError, TypeError, LookupError) as exc:
-            raise InvalidInput(
-                f"{example.place}: a label of {self.metric.name} is {self.metric.labels}: {exc}"
-            ) from exc
 
     def _predictions(self, session: Session) -> list[Any]:
         answers = self._prepared.answers(session)

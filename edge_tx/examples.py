@@ -41,11 +41,13 @@ class Layout:
         columns: Of the inputs, each with the other names it is known by.
         label: Names of the label's column.
         make: Makes inputs and word spans of the columns' values.
+        null: What a label's cell stands for that is there and empty.
     """
 
     columns: tuple[tuple[str, ...], ...]
     label: tuple[str, ...]
     make: Callable[[Sequence[Any], str], tuple[tuple[Any, ...], tuple[tuple[int, int], ...]]]
+    null: Any = None
 
     def __str__(self) -> str:
         return " and ".join("/".join(names) for names in self.columns)
@@ -100,7 +102,10 @@ def _example(record: Record, task: str) -> Example:
         if layout.fits(value):
             cells = [_first(value, names) for names in layout.columns]
             inputs, words = layout.make(cells, record.place)
-            return Example(inputs, _first(value, layout.label), record.place, words)
+            label = _first(value, layout.label)
+            if label is None and any(name in value for name in layout.label):
+                label = layout.null
+            return Example(inputs, label, record.place, words)
     wanted = ", or ".join(map(str, choices))
     shown = "is a text" if isinstance(record.value, str) else f"has {', '.join(value) or 'nothing'}"
     raise InvalidInput(f"{record.place} {shown}; '{task}' needs the columns {wanted}")
@@ -171,5 +176,7 @@ _LAYOUTS: Mapping[str, tuple[Layout, ...]] = {
         Layout((("tokens", "words"),), ("tags", "ner_tags", "labels"), _as_words),
         _ONE,
     ),
-    "question-answering": (Layout((("question",), ("context",)), ("answers", "answer"), _as_pair),),
+    "question-answering": (
+        Layout((("question",), ("context",)), ("answers", "answer"), _as_pair, null=()),
+    ),
 }

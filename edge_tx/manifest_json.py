@@ -33,6 +33,10 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\\:*?"<>|\x00-\x1f\x7f]')
 
 
+# Keys that were added since schema 1 was first written: bundles without them open as before.
+_ADDED = (("source", "config", ""), ("settings", "include_prompt", True))
+
+
 def read(data: bytes) -> Manifest:
     """Reads the contents of ``manifest.json``.
 
@@ -46,6 +50,9 @@ def read(data: bytes) -> Manifest:
     value = loads(data, MANIFEST)
     reader = Reader(MANIFEST, BundleCorrupt, _RULES)
     _check_schema(value, reader)
+    for record, key, absent in _ADDED:
+        if isinstance(value.get(record), dict):
+            value[record].setdefault(key, absent)
     return reader.read(Manifest, value)
 
 

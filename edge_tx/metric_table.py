@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_tx import metric_values as values
 from edge_tx import metrics
-from edge_tx.errors import InvalidConfig, UnknownName
+from edge_tx.errors import InvalidConfig, InvalidInput, UnknownName
 from edge_tx.examples import Example
 from edge_tx.manifest import TaskSettings
 from edge_tx.metric_values import Answered
@@ -50,6 +50,19 @@ class Metric:
         """Whether it needs labels."""
         return bool(self.labels)
 
+    def expected(self, example: Example, settings: TaskSettings) -> Any:
+        """What is compared, from an example's label.
+
+        Raises:
+            InvalidInput: The label cannot be used; says where and what it should be.
+        """
+        try:
+            return self.expect(example, settings)
+        except (ValueError, TypeError, LookupError) as exc:
+            raise InvalidInput(
+                f"{example.place}: a label of {self.name} is {self.labels}: {exc}"
+            ) from exc
+
 
 _CLASS = "a label's name or its number (a list of them for several labels)"
 _SPANS = 'a tag for each word, e.g. ["O", "B-PER", "I-PER"]'
@@ -86,7 +99,7 @@ METRICS: tuple[Metric, ...] = (
         _CLASS,
         0,
         values.label,
-        values.label_names,
+        values.second_label,
         values.second_f1,
     ),
     Metric(

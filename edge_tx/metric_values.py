@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ __all__ = [
     "right_answers",
     "score",
     "second_f1",
+    "second_label",
     "squad_options",
     "tags",
     "vectors_cosine",
@@ -80,14 +82,20 @@ def vectors_cosine(answered: Answered, example: Example) -> Any:
 
 def tags(answered: Answered, example: Example) -> Any:
     """A tag per word: that of its first piece; words that were cut off are outside."""
-    starts = {}
-    for entity in reversed(_the_one(answered).entities):
-        starts[entity.start] = entity.label
+    pieces = deque(map(_reach, _the_one(answered).entities))
     tags = []
     for start, stop in example.words:
-        inside = (starts[place] for place in range(start, stop) if place in starts)
-        tags.append(next(inside, "O"))
+        # A piece of blanks alone belongs to the word behind it, as in the tokenizer.
+        while pieces and max(pieces[0][1], pieces[0][0] + 1) <= start:
+            pieces.popleft()
+        tags.append(pieces[0][2] if pieces and pieces[0][0] < stop else "O")
     return tags
+
+
+def _reach(entity: Any) -> tuple[int, int, str]:
+    """Where a piece begins and ends without the blank that some tokenizers count to it."""
+    blanks = len(entity.text) - len(entity.text.lstrip())
+    return entity.start + blanks, entity.end, entity.label
 
 
 def answer(answered: Answered, example: Example) -> Any:
@@ -124,6 +132,13 @@ def own_label(example: Example, settings: TaskSettings) -> Any:
     if not isinstance(example.label, str):
         raise TypeError(f"got {example.label!r}")
     return frozenset({example.label})
+
+
+def second_label(example: Example, settings: TaskSettings) -> Any:
+    """The names of the labels, and that of the one that counts."""
+    if len(settings.labels) != 2:
+        raise ValueError(f"the model has {len(settings.labels)} labels, and this is for two")
+    return label_names(example, settings), max(settings.labels)
 
 
 def _name(label: Any, names: Sequence[str]) -> str:
@@ -173,8 +188,8 @@ def nothing(example: Example, settings: TaskSettings) -> Any:
 
 def second_f1(expected: Sequence[Any], predicted: Sequence[Any]) -> float:
     """F1 of the second label by name."""
-    names = sorted({name for labels in expected for name in labels})
-    return metrics.binary_f1(expected, predicted, names[-1])
+    labels, positives = zip(*expected, strict=True)
+    return metrics.binary_f1(labels, predicted, positives[0])
 
 
 def mean_cosine(expected: Sequence[Any], predicted: Sequence[Any]) -> float:

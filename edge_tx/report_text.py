@@ -185,10 +185,12 @@ def _names(record: type[Any], before: str = "") -> Iterator[str]:
     hints = get_type_hints(record)
     for field in fields(record):
         name, hint = before + field.name, hints[field.name]
+        if name in _NOT_FLAT:
+            continue
         inner: Any = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), None)
         if inner is not None:
             yield from _names(inner, f"{name}_")
-        elif name not in _NOT_FLAT:
+        else:
             yield name
 
 

@@ -109,7 +109,8 @@ def evaluate(
     if not names:
         raise InvalidConfig("no metric to measure: name at least one")
     opened = Bundle.open(bundle)
-    chosen = [opened.graph(name) for name in graphs] or list(opened.graphs)
+    wanted = (graphs,) if isinstance(graphs, str) else graphs
+    chosen = [opened.graph(name) for name in wanted] or list(opened.graphs)
     config = SessionConfig(threads=threads or usable_threads())
 
     def opening(graph: Graph) -> Session:

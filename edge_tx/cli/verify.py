@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 from edge_tx.cli.opening import nothing_runs, vendor_options
 from edge_tx.cli.screen import Screen, grid, output_options
 from edge_tx.cli.suggesting import backend_names
-from edge_tx.errors import EdgeTxError, ParityFailed
+from edge_tx.errors import EdgeTxError, ParityFailed, SessionFailed
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -31,9 +32,13 @@ class _Outcome:
     obstacle: EdgeTxError | None = None
 
     @property
+    def failed(self) -> bool:
+        return isinstance(self.obstacle, SessionFailed)
+
+    @property
     def verdict(self) -> str:
         if self.proof is None:
-            return "not run here"
+            return "failed" if self.failed else "not run here"
         return "ok" if self.proof.ok else "failed"
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,7 +111,7 @@ def _not_run(outcomes: Sequence[_Outcome]) -> Iterator[str | Text]:
 
     names: dict[str, list[str]] = {}
     for outcome in outcomes:
-        if outcome.obstacle is not None:
+        if outcome.obstacle is not None and not outcome.failed:
             names.setdefault(str(outcome.obstacle), []).append(outcome.graph)
     for reason, graphs in names.items():
         yield ""
@@ -120,13 +125,13 @@ def _outcome(bundle: Bundle, graph: Graph, config: SessionConfig) -> _Outcome:
     obstacle = vendors.obstacle(graph.backend, entry, config)
     if obstacle is not None:
         return _Outcome(graph.name, None, obstacle)
-    session = backends.open_session(graph.backend, entry, config)
     manifest = bundle.manifest
+    task = tasks.create(manifest.task, manifest.settings)
     try:
-        task = tasks.create(manifest.task, manifest.settings)
-        proof = golden.prove(bundle.golden(), graph, session, bundle.tokenizer(), task)
-    finally:
-        session.close()
+        with contextlib.closing(backends.open_session(graph.backend, entry, config)) as session:
+            proof = golden.prove(bundle.golden(), graph, session, bundle.tokenizer(), task)
+    except SessionFailed as exc:  # the others are told all the same
+        return _Outcome(graph.name, None, exc)
     return _Outcome(graph.name, proof)
 
 
@@ -135,5 +140,8 @@ def _raise_if_bad(outcomes: list[_Outcome]) -> None:
     if failed:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise ParityFailed(f"{failed[0]}{more}: do not use this bundle on this device")
+    for outcome in outcomes:
+        if outcome.failed:
+            raise SessionFailed(f"{outcome.graph}: {outcome.obstacle}") from outcome.obstacle
     if all(outcome.proof is None for outcome in outcomes):
         raise nothing_runs([o.obstacle for o in outcomes if o.obstacle])

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from edge_tx import backends
+from edge_tx.bundle_writer import BundleWriter
 from edge_tx.cli.app import VERBS
+from edge_tx.manifest import TaskSettings
+from edge_tx.text import TokenizerPolicy
+from tests.data import fakes
 
 Bundle = Callable[..., Path]
 Call = Callable[..., Any]
@@ -69,6 +73,23 @@ class TestVerify:
         done = edge_tx("verify", "--quiet", bundle)
         assert (done.code, done.out, done.err.count("\n")) == (8, "", 1)
         assert file in done.err
+
+    def test_a_graph_that_does_not_open_loses_no_other(
+        self, bundle: Path, tmp_path: Path, edge_tx: Call
+    ) -> None:
+        tokenizer = (bundle / "tokenizer.json").read_text(encoding="utf-8")
+        shape = fakes.output("logits", 2)
+        settings = TaskSettings(("bad", "good"))
+        policy = TokenizerPolicy(max_length=8, inputs=fakes.NAMES, special={"pad": 0})
+        with BundleWriter(tmp_path / "two") as writer:
+            fakes.add_graph(writer, shape, "fake-new", broken=True)
+            fakes.add_graph(writer, shape)
+            fakes.commit(writer, "text-classification", settings, policy, tokenizer)
+        done = edge_tx("verify", "--quiet", "--json", tmp_path / "two")
+        assert (done.code, done.err.count("\n")) == (14, 1)
+        assert "fake-new" in done.err
+        verdicts = {g["graph"]: g["verdict"] for g in json.loads(done.out)["graphs"]}
+        assert verdicts == {"fake-new": "failed", "fake-fp32": "ok"}
 
     def test_no_backend_here_is_an_error_that_says_what_to_install(
         self, bundle: Path, edge_tx: Call, monkeypatch: pytest.MonkeyPatch
@@ -136,6 +157,32 @@ class TestTune:
         assert record["tuning"]["goal"] == "memory"
         assert record["graph"] == "fake-fp32"
         assert Path(record["path"]).is_file()
+
+    @pytest.mark.parametrize(
+        ("rows", "code", "said"),
+        [
+            (None, 2, "a metric needs labelled data"),
+            ('{"text": "a film"}', 11, "has no label"),
+            ('{"text": "a film", "label": "dull"}', 11, "'dull' is none of bad, good"),
+        ],
+    )
+    def test_bench_measures_nothing_before_the_labels_are_right(
+        self,
+        bundle: Path,
+        edge_tx: Call,
+        tmp_path: Path,
+        rows: str | None,
+        code: int,
+        said: str,
+    ) -> None:
+        words = []
+        if rows is not None:
+            (tmp_path / "rows.jsonl").write_text(rows)
+            words = ["--data", tmp_path / "rows.jsonl"]
+        done = edge_tx("bench", bundle, "--metric", "accuracy", *words)
+        assert done.code == code
+        assert said in done.err
+        assert "measuring" not in done.err
 
     @pytest.mark.parametrize("verb", ["tune", "bench"])
     def test_an_empty_file_is_not_the_golden_texts(

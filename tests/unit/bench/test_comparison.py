@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -116,6 +117,24 @@ def test_another_processor_is_said() -> None:
     one = report(row("g", samples(1e6)))
     other = replace(one, context=replace(one.context, device={"cpu": {"model": "y"}}))
     assert "the processor differs: x, then y" in compare(one, other).remarks
+
+
+def test_other_data_and_releases_are_said() -> None:
+    one = report(row("g", samples(1e6)))
+    context = replace(one.context, data={"path": "b.jsonl"}, versions={"onnxruntime": "2.0"})
+    remarks = compare(one, replace(one, context=context)).remarks
+    assert "the data differs: None, then b.jsonl" in remarks
+    assert "onnxruntime differs: none, then 2.0" in remarks
+
+
+@pytest.mark.parametrize("name", ["a<!--", "<img src=x>", "a\\|b", "a\nb", "[x](y)"])
+def test_names_are_not_markdown(name: str) -> None:
+    one = report(row(name, samples(1e6)), row("two", status="failed", note=name))
+    text = markdown(compare(one, one))
+    assert "<" not in text
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    bars = re.compile(r"(?<!\\)(?:\\\\)*\|")  # those that no backslash makes a sign
+    assert len({len(bars.findall(line)) for line in table}) == 1
 
 
 def test_markdown_is_one_table_whatever_names_hold() -> None:

@@ -94,6 +94,12 @@ def test_what_is_wrong_is_named(
     assert "\n" not in str(caught.value)
 
 
+def test_bundles_of_before_open(valid: Any) -> None:
+    del valid["source"]["config"], valid["settings"]["include_prompt"]
+    manifest = _read(valid)
+    assert (manifest.source.config, manifest.settings.include_prompt) == ("", True)
+
+
 def test_a_newer_schema_is_said_before_anything_else(valid: Any) -> None:
     with pytest.raises(BundleTooNew, match=r"schema 99 was written by edge_tx '7\.0'"):
         _read({"schema": 99, "edge_tx": "7.0", "what": "else"})

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_tx.errors import InvalidConfig, UnknownName
+from edge_tx.errors import InvalidConfig, InvalidInput, UnknownName
 from edge_tx.examples import read_examples
 from edge_tx.manifest import TaskSettings
 from edge_tx.metric_table import METRICS, Answered, find_metric, metrics_of, usual_metric
@@ -60,6 +60,42 @@ def test_a_word_has_the_tag_of_its_first_piece() -> None:
     assert metric.predict(answered, example) == ["B-PER", "O", "I-PER", "O"]
     assert metric.expect(example, TAGS) == ["B-PER", "O", "I-PER", "O"]
     assert metric.options([example]) == {"ignore_labels": ()}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        # DeBERTa's tokenizer counts the blank before a word to its first piece...
+        [("B-PER", "Ada", 0), ("I-PER", " Love", 3), ("O", "lace", 8), ("O", " of", 12)],
+        # ... or makes a piece of its own of it, which is the word's first.
+        [("B-PER", "Ada", 0), ("I-PER", " ", 3), ("O", "Lovelace", 4), ("O", " of", 12)],
+    ],
+)
+def test_blanks_belong_to_the_word_behind_them(pieces: list[tuple[str, str, int]]) -> None:
+    row = {"tokens": ["Ada", "Lovelace", "of", "cut"]}
+    [example] = read_examples([row], "token-classification")
+    entities = tuple(Entity(tag, 1.0, "", text, a, a + len(text)) for tag, text, a in pieces)
+    metric = find_metric("f1", "token-classification")
+    found = metric.predict(Answered((Entities(entities, 1),), ()), example)
+    assert found == ["B-PER", "I-PER", "O", "O"]
+
+
+def test_f1_binary_is_of_the_models_second_label_whatever_the_data_hold() -> None:
+    metric = find_metric("f1_binary", "text-classification")
+    rows = [{"text": "a", "label": "negative"}] * 2
+    labels = [expected("f1_binary", "text-classification", row) for row in rows]
+    assert metric.score(labels, [{"negative"}, {"negative"}]) == 0.0
+    assert metric.score(labels, [{"negative"}, {"positive"}]) == 0.0
+    with pytest.raises(ValueError, match="3 labels"):
+        expected("f1_binary", "text-classification", rows[0], TaskSettings(("a", "b", "negative")))
+
+
+def test_null_is_no_answer_to_a_question() -> None:
+    row = {"question": "Who?", "context": "Nobody.", "answers": None}
+    [example] = read_examples([row], "question-answering", labelled=True)
+    assert example.label == ()
+    with pytest.raises(InvalidInput, match="no label"):
+        list(read_examples([{"text": "a", "label": None}], "text-classification", labelled=True))
 
 
 def test_a_word_whose_start_the_tokenizer_drops_has_its_first_piece_that_is_left() -> None:

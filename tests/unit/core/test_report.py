@@ -104,6 +104,11 @@ def test_columns_without_a_value_are_left_out() -> None:
     assert "peak MB" in render(REPORT)
 
 
+def test_csv_has_no_columns_for_what_has_no_place_in_a_line() -> None:
+    head = render(REPORT, "csv").partition("\n")[0].split(",")
+    assert not [name for name in head if name.startswith(("scenarios", "sustained", "stretches"))]
+
+
 def test_csv_has_a_line_per_row_in_raw_units() -> None:
     lines = list(csv.DictReader(io.StringIO(render(REPORT, "csv"))))
     assert [line["graph"] for line in lines] == ["onnx-fp32", "onnx-int8"]
