@@ -18,7 +18,7 @@ from edge_tx import tasks
 from edge_tx.answering import Prepared
 from edge_tx.calibration.distillation_losses import IGNORED
 from edge_tx.errors import InvalidConfig, InvalidInput
-from edge_tx.examples import Example
+from edge_tx.examples import Example, reach
 from edge_tx.exporters.traced import Traced
 from edge_tx.manifest import TaskSettings
 from edge_tx.metric_table import find_metric
@@ -154,8 +154,9 @@ def _token_target(example: Example, row: Row, settings: TaskSettings) -> Array:
     words = iter(zip(example.words, tags, strict=True))
     (begin, end), tag = next(words)
     out = np.full(len(row.ids), IGNORED, np.int64)
-    special = row.encoding.special_tokens_mask
-    for place, (start, stop) in enumerate(row.encoding.offsets):
+    special, text = row.encoding.special_tokens_mask, example.inputs[0]
+    for place, (left, right) in enumerate(row.encoding.offsets):
+        start, stop = reach(text[left:right], left)
         if special[place] or stop <= begin:
             continue
         if start < end:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edge_tx.calibration.plan import Data
 from edge_tx.calibration.pruning_plan import Plan, exporting, parse_layers
 from edge_tx.device import usable_threads
+from edge_tx.errors import AccuracyGateFailed
 
 if TYPE_CHECKING:
     from edge_tx.calibration.pruning_outcome import Pruned
@@ -137,7 +138,12 @@ def prune(
     from edge_tx.exporters.network import without_bars
 
     job = Job(plan, traced, say)
-    best = job.run()
+    try:
+        best = job.run()
+    except AccuracyGateFailed:  # an end: what the run was going on from would be in the next's way
+        if plan.work is not None:
+            shutil.rmtree(plan.work, ignore_errors=True)
+        raise
     done = job.outcome(best, str(output))
     record = {key: value for key, value in done.to_dict().items() if key != "output"}
     origin = open_checkpoint(os.fspath(model), revision)

@@ -56,6 +56,7 @@ class BundleWriter:
         self.dest = destination(dest)
         self._stack = contextlib.ExitStack()
         self._graphs: dict[str, Graph] = {}
+        self._before: tuple[int, ...] = ()
         with swap.io_errors(f"write {self.dest}"):
             self._work = self._stack.enter_context(swap.work_folder(self.dest))
             self._root = self._work / "bundle"
@@ -189,6 +190,8 @@ class BundleWriter:
         """
         # A link costs nothing, but only where the old files go: otherwise two bundles would
         # share them, and a change to one would damage the other.
+        if bundle.origin == self.dest:
+            self._before = _identity(self.dest)
         same = bundle.root == self.dest
         for graph in bundle.graphs:
             self.graph_folder(graph.name)
@@ -271,6 +274,11 @@ class BundleWriter:
         return FileRecord(path.relative_to(self._root).as_posix(), size, sha256)
 
     def _publish(self, manifest: Manifest) -> None:
+        if self._before and _identity(self.dest) != self._before:
+            raise BundleError(
+                f"{self.dest} was changed by another process meanwhile, and is left as it is now: "
+                "run this again"
+            )
         new = self._root
         if archive.is_named(self.dest):
             new = self._work / "packed"
@@ -306,6 +314,13 @@ def stamp(
         "default_prompt": settings.default_prompt,
     }
     return hashlib.sha256(dumps(encode(decides))).hexdigest()
+
+
+def _identity(dest: Path) -> tuple[int, ...]:
+    """Tells one state of a bundle from the next, each of which is written anew."""
+    file = dest / MANIFEST if dest.is_dir() else dest
+    found = file.stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _regular_files(folder: Path) -> list[Path]:

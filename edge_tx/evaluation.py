@@ -56,8 +56,8 @@ class Evaluation:
         places = [example.place for example in examples for _ in example.inputs]
         chosen = {**metric.options(examples), **(options or {})}
         self._prepared = Prepared(task, tokenizer, inputs, chosen, places)
-        if metric.labelled:
-            self._expected  # noqa: B018 - a wrong label is found before the work begins
+        if metric.labelled and (why := metric.undefined(self._expected)):
+            raise InvalidInput(f"{metric.name} says nothing of these rows: {why}; give others")
 
     def __len__(self) -> int:
         return len(self._examples)

@@ -10,7 +10,7 @@ from typing import Any
 from edge_tx.errors import InvalidInput
 from edge_tx.records import Record, records
 
-__all__ = ["Example", "Layout", "layouts", "read_examples"]
+__all__ = ["Example", "Layout", "layouts", "reach", "read_examples"]
 
 _TEXT = ("text", "sentence")
 _LABEL = ("label", "labels", "label_text")
@@ -87,6 +87,23 @@ def read_examples(
             names = "/".join(layouts(task)[0].label)
             raise InvalidInput(f"{record.place} has no label: give it a column {names}")
         yield example
+
+
+def reach(piece: str, start: int) -> tuple[int, int]:
+    """Which characters tell the word that a piece of a text belongs to.
+
+    Some tokenizers count the blank before a word to its first piece, or make a piece of its own
+    of it, which is the word's first then.
+
+    Args:
+        piece: Its characters.
+        start: Where they stand.
+
+    Returns:
+        The first of them that is no blank, and the end; of blanks alone, what is behind them.
+    """
+    first = start + len(piece) - len(piece.lstrip())
+    return first, max(start + len(piece), first + 1)
 
 
 def _example(record: Record, task: str) -> Example:

@@ -32,6 +32,8 @@ class Metric:
         score: The number, from all that was expected and all that was predicted.
         options: Call options that it is measured with, from the examples.
         inputs: Inputs that an example must have; 0 for any number.
+        undefined: Why the number says nothing of any answers to what is expected; empty if it
+            does.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Metric:
     score: Callable[[Sequence[Any], Sequence[Any]], float]
     options: Callable[[Sequence[Example]], Mapping[str, Any]] = lambda examples: {}
     inputs: int = 0
+    undefined: Callable[[Sequence[Any]], str] = lambda expected: ""
 
     @property
     def labelled(self) -> bool:
@@ -70,6 +73,14 @@ _RIGHT = (
     'the right answers: a text, a list of texts, or SQuAD\'s {"text": [...]}; none for no answer'
 )
 _SIMILAR = "a number, the larger the more alike"
+# Tasks whose answers are the same or are not; vectors and scores are more or less alike.
+_DISCRETE = (
+    "text-classification",
+    "token-classification",
+    "question-answering",
+    "fill-mask",
+    "zero-shot-classification",
+)
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -101,6 +112,7 @@ METRICS: tuple[Metric, ...] = (
         values.label,
         values.second_label,
         values.second_f1,
+        undefined=values.no_second_label,
     ),
     Metric(
         "accuracy",
@@ -122,6 +134,7 @@ METRICS: tuple[Metric, ...] = (
         values.word_tags,
         metrics.span_f1,
         values.all_tags,
+        undefined=values.no_entity,
     ),
     Metric(
         "f1",
@@ -154,6 +167,7 @@ METRICS: tuple[Metric, ...] = (
         values.vectors_cosine,
         values.number,
         metrics.spearman,
+        undefined=values.no_spread,
         inputs=2,
     ),
     Metric(
@@ -165,6 +179,7 @@ METRICS: tuple[Metric, ...] = (
         values.vectors_cosine,
         values.number,
         metrics.pearson,
+        undefined=values.no_spread,
         inputs=2,
     ),
     Metric(
@@ -176,6 +191,7 @@ METRICS: tuple[Metric, ...] = (
         values.score,
         values.number,
         metrics.spearman,
+        undefined=values.no_spread,
     ),
     Metric(
         "pearson",
@@ -186,6 +202,7 @@ METRICS: tuple[Metric, ...] = (
         values.score,
         values.number,
         metrics.pearson,
+        undefined=values.no_spread,
     ),
     Metric(
         "cosine",
@@ -199,7 +216,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "agreement",
-        (),
+        _DISCRETE,
         "share of answers that are the fp32 graph's",
         "",
         0,

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_tx import metrics
 from edge_tx.errors import InvalidInput
-from edge_tx.examples import Example
+from edge_tx.examples import Example, reach
 from edge_tx.manifest import TaskSettings
 from edge_tx.tensors import Array
 
@@ -27,6 +27,9 @@ __all__ = [
     "label",
     "label_names",
     "mean_cosine",
+    "no_entity",
+    "no_second_label",
+    "no_spread",
     "nothing",
     "number",
     "outputs",
@@ -85,17 +88,14 @@ def tags(answered: Answered, example: Example) -> Any:
     pieces = deque(map(_reach, _the_one(answered).entities))
     tags = []
     for start, stop in example.words:
-        # A piece of blanks alone belongs to the word behind it, as in the tokenizer.
-        while pieces and max(pieces[0][1], pieces[0][0] + 1) <= start:
+        while pieces and pieces[0][1] <= start:
             pieces.popleft()
         tags.append(pieces[0][2] if pieces and pieces[0][0] < stop else "O")
     return tags
 
 
 def _reach(entity: Any) -> tuple[int, int, str]:
-    """Where a piece begins and ends without the blank that some tokenizers count to it."""
-    blanks = len(entity.text) - len(entity.text.lstrip())
-    return entity.start + blanks, entity.end, entity.label
+    return (*reach(entity.text, entity.start), entity.label)
 
 
 def answer(answered: Answered, example: Example) -> Any:
@@ -110,7 +110,13 @@ def outputs(answered: Answered, example: Example) -> Any:
 
 def answers(answered: Answered, example: Example) -> Any:
     """The answers as they can be compared for equality."""
-    return tuple(result.answer() for result in answered.results)
+    found = tuple(result.answer() for result in answered.results)
+    if None in found:
+        raise InvalidInput(
+            f"{example.place}: the answer is a number, which agrees more or less: use cosine, or "
+            "spearman with labels"
+        )
+    return found
 
 
 def _the_one(answered: Answered) -> Any:
@@ -181,6 +187,25 @@ def right_answers(example: Example, settings: TaskSettings) -> Any:
 def nothing(example: Example, settings: TaskSettings) -> Any:
     """Never asked for: the answers of the fp32 graph stand for the labels."""
     raise AssertionError("this metric has no labels")
+
+
+# ------------------------------------------------------------------------ what says nothing
+
+
+def no_spread(expected: Sequence[Any]) -> str:
+    """Of a correlation."""
+    return "" if len(set(expected)) > 1 else "all labels are the same number"
+
+
+def no_entity(expected: Sequence[Any]) -> str:
+    """Of the F1 of entities."""
+    return "" if any(any(metrics.spans(tags)) for tags in expected) else "no tag is other than O"
+
+
+def no_second_label(expected: Sequence[Any]) -> str:
+    """Of the F1 of one label."""
+    positive = expected[0][1]
+    return "" if any(positive in labels for labels, _ in expected) else f"no row is '{positive}'"
 
 
 # ------------------------------------------------------------------------------------ scores

@@ -118,6 +118,7 @@ def optimize(
         BundleError: A folder cannot be written.
     """
     from edge_tx.exporters.checkpoint import open_checkpoint
+    from edge_tx.exporters.settings import read_settings
     from edge_tx.exporters.task_inference import infer
 
     aim, place = aim_of(target), destination(output)
@@ -131,7 +132,7 @@ def optimize(
         max_drop,
         recipes_for(rows, recipes, aim),
         tuple(levels),
-        metric_for(metric, material),
+        metric_for(metric, material, read_settings(checkpoint, origin.task)),
         recover,
         minutes,
         samples,

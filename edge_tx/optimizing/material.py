@@ -10,9 +10,10 @@ from typing import Any
 
 from edge_tx.calibration.distillation_plan import default_metric
 from edge_tx.calibration.plan import Data
-from edge_tx.errors import InvalidInput
+from edge_tx.errors import InvalidConfig, InvalidInput
 from edge_tx.examples import read_examples
-from edge_tx.metric_table import find_metric, metrics_of
+from edge_tx.manifest import TaskSettings
+from edge_tx.metric_table import find_metric, usual_metric
 from edge_tx.records import records
 from edge_tx.strict_json import dumps, encode
 
@@ -86,21 +87,32 @@ def gather(data: Data, dev: Data | None, task: str, seed: int) -> Material:
     return material
 
 
-def metric_for(name: str, material: Material) -> str:
+def metric_for(name: str, material: Material, settings: TaskSettings) -> str:
     """The metric to hold: the one that is named, or what the data allows.
 
-    With labels, the first metric of the task; without, likeness to the whole model's answers.
+    With labels, the first metric of the task that takes them; else likeness to the whole
+    model's answers.
+
+    Args:
+        name: As it was given; empty for none.
+        material: The rows.
+        settings: Of the model, e.g. its labels.
 
     Raises:
         UnknownName: There is none of that name.
-        InvalidConfig: It is not for this task.
-        InvalidInput: It needs labels, and a row has none.
+        InvalidConfig: It is not for this task, or the task has none without labels.
+        InvalidInput: It needs labels, and a row has none or one that it does not take.
     """
-    rows = metrics_of(material.task)
     if name:
-        if find_metric(name, material.task).labelled:
-            for _ in read_examples(material.dev, material.task, labelled=True):
-                pass
+        metric = find_metric(name, material.task)
+        if metric.labelled:
+            for example in read_examples(material.dev, material.task, labelled=True):
+                metric.expected(example, settings)
         return name
-    fitting = [row.name for row in rows.values() if row.labelled and material.labelled]
-    return fitting[0] if fitting else default_metric(material.task, 0).name
+    examples = list(read_examples(material.dev, material.task))
+    usual = usual_metric(material.task, examples, settings) if material.labelled else None
+    if usual is not None:
+        return usual.name
+    if material.task == "text-ranking":
+        raise InvalidConfig("scores of pairs need labels to be measured by: give rows with a score")
+    return default_metric(material.task, 0).name

@@ -82,7 +82,8 @@ class Classification:
 
     def answer(self) -> object:
         """The labels that hold, in no order of likelihood; None of a regression."""
-        return tuple(sorted(self.labels)) or None
+        # Several labels of which none holds are an answer; one number is not.
+        return tuple(sorted(self.labels)) if self.labels or len(self.scores) > 1 else None
 
 
 class TextClassification(BaseTask[ClassificationOptions]):

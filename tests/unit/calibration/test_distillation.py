@@ -18,6 +18,8 @@ from edge_tx.calibration.distillation_plan import Training, parse_losses  # noqa
 from edge_tx.errors import InvalidConfig, InvalidInput, UnknownName  # noqa: E402
 from edge_tx.examples import read_examples  # noqa: E402
 from edge_tx.exporters import source  # noqa: E402
+from edge_tx.metric_table import Answered, find_metric  # noqa: E402
+from edge_tx.tasks.token_classification import Entities, Entity  # noqa: E402
 from edge_tx.text import Tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.export
@@ -101,6 +103,26 @@ def test_labels_can_be_learned_from(tiny_model: Model, tmp_path: Path) -> None:
         threads=1,
     )
     assert done.after > 0.9 > done.before
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v2", "modernbert"])
+def test_what_is_trained_is_what_the_metric_reads(tiny_model: Model, family: str) -> None:
+    traced = source.load(tiny_model(family, "token-classification"))
+    words = ["he", "cats", "sat", "quietly", "東京", "x"]
+    tags = ["B-PER", "I-PER", "O", "B-LOC", "I-LOC", "B-PER"]
+    [example] = read_examples([{"tokens": words, "tags": tags}], traced.task)
+    [labels] = tokenised([example], traced, {}, labelled=True).labels
+    names = traced.settings.labels
+    [encoding] = Tokenizer(traced.tokenizer_json, traced.policy).encode([" ".join(words)])
+    entities = tuple(
+        Entity(names[index] if index >= 0 else "B-LOC", 1.0, "", " ".join(words)[a:b], a, b)
+        for index, (a, b), special in zip(
+            labels, encoding.offsets, encoding.special_tokens_mask, strict=True
+        )
+        if not special
+    )
+    answered = Answered((Entities(entities, 0),), ())
+    assert find_metric("f1", traced.task).predict(answered, example) == tags
 
 
 def test_a_word_has_its_tag_at_its_first_piece(tiny_model: Model) -> None:

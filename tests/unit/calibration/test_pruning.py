@@ -173,6 +173,23 @@ def test_layers_that_are_missed_least_are_found(
     assert done.plain
 
 
+def test_a_gate_that_fails_leaves_no_state_of_the_training(
+    tiny_model: Any, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_tx.calibration.pruning_job import Job
+
+    def fails(job: Job) -> None:
+        assert job.plan.work is not None
+        job.plan.work.mkdir()
+        raise AccuracyGateFailed("too far off")
+
+    monkeypatch.setattr(Job, "run", fails)
+    folder = tiny_model("bert", "text-classification")
+    with pytest.raises(AccuracyGateFailed):
+        prune(folder, tmp_path / "out", data=texts, heads=1, metric="cosine", recover=0.02)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_left_can_be_trained(tiny_model: Any, texts: list[str], tmp_path: Path) -> None:
     folder = tiny_model("bert", "text-classification")
     rows = [f"{text} {other}" for text in texts[:12] for other in texts[:10]]

@@ -275,6 +275,21 @@ def test_graphs_are_added_to_a_written_bundle(
     assert new.manifest.stamp == old.manifest.stamp
 
 
+@pytest.mark.parametrize("suffix", ["", ".etx"])
+def test_two_that_add_to_one_bundle_lose_nothing(
+    tmp_path: Path, write_bundle: WriteBundle, adder: Callable[..., None], suffix: str
+) -> None:
+    old = write_bundle(tmp_path / f"bundle{suffix}")
+    with BundleWriter(old.origin) as one, BundleWriter(old.origin) as other:
+        for writer, name in ((one, "openvino-fp32"), (other, "tflite-fp32")):
+            writer.adopt(old)
+            adder(writer, name)
+        one.commit_like(old)
+        with pytest.raises(BundleError, match="changed by another process"):
+            other.commit_like(old)
+    assert [g.name for g in Bundle.open(old.origin).graphs] == ["onnx-fp32", "openvino-fp32"]
+
+
 def test_an_adopted_copy_shares_nothing_with_the_other_bundle(
     bundle: Bundle, tmp_path: Path
 ) -> None:

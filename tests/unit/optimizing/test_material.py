@@ -9,6 +9,7 @@ import pytest
 
 from edge_tx import backends
 from edge_tx.errors import EdgeTxError, InvalidConfig, InvalidInput, UnknownName
+from edge_tx.manifest import TaskSettings
 from edge_tx.optimizing.aims import AIMS, aim_of
 from edge_tx.optimizing.material import gather, metric_for
 from edge_tx.optimizing.plan import Plan, backends_for, recipes_for
@@ -50,12 +51,24 @@ def test_rows_that_cannot_be_used(data: Any, dev: Any, message: str) -> None:
 
 def test_the_metric_follows_the_data() -> None:
     texts = [row["text"] for row in ROWS]
-    assert metric_for("", gather(ROWS, None, CLASSIFY, 0)) == "accuracy"
-    assert metric_for("", gather(texts, None, CLASSIFY, 0)) == "agreement"
-    assert metric_for("", gather(texts, None, "sentence-embedding", 0)) == "cosine"
-    assert metric_for("f1", gather(ROWS, None, CLASSIFY, 0)) == "f1"
+    topics = [{"text": row["text"], "label": "cards"} for row in ROWS]
+    scores = [{"text": row["text"], "label": place / 40} for place, row in enumerate(ROWS)]
+
+    def found(name: str, rows: Any, task: str = CLASSIFY) -> str:
+        return metric_for(name, gather(rows, None, task, 0), TaskSettings(("bad", "good")))
+
+    assert found("", ROWS) == "accuracy"
+    assert found("", texts) == "agreement"
+    assert found("", scores) == "spearman"
+    assert found("", texts, "sentence-embedding") == "cosine"
+    assert found("", topics, "sentence-embedding") == "cosine"
+    assert found("f1", ROWS) == "f1"
     with pytest.raises(InvalidInput, match="no label"):
-        metric_for("accuracy", gather(texts, None, CLASSIFY, 0))
+        found("accuracy", texts)
+    with pytest.raises(InvalidInput, match="'cards' is none of bad, good"):
+        found("accuracy", topics)
+    with pytest.raises(InvalidConfig, match="need labels"):
+        found("", [(text, text) for text in texts], "text-ranking")
 
 
 def test_each_backend_gets_the_recipes_that_it_can_do() -> None:
